@@ -1,0 +1,65 @@
+/**
+ * What decides: at each decision point the engine lists what may happen next, and a strategy picks one. A schedule is
+ * the list of picks that were not the default, each as (lane, access number of that lane, choice).
+ */
+
+/** Choices. 0 is the default: the running lane goes on; or, if it cannot, the next enabled lane runs. */
+export const GO = 0;
+export const SWITCH = 64; // + lane
+export const NMI = 1; // to the running lane, before its access
+export const NMI_TO = 128; // + lane: to a lane that is blocked or idle
+export const TICK = 2; // one tick of machine time
+export const TIME = 3; // a tick, because nobody can run: the default then
+export const IRQ = 192; // + number of the pending bit: the running lane takes a pending interrupt now
+
+export interface DecisionPoint {
+  /** The lane that stands before an access, or has just blocked. */
+  readonly lane: number;
+  /** Access number of that lane, counted over the whole execution. */
+  readonly access: number;
+  /** True if the lane cannot go on: choice 0 is then a switch. */
+  readonly blocked: boolean;
+  /** What may happen; choices[0] is the default. */
+  readonly choices: readonly number[];
+  readonly count: number;
+  /** Lane that runs if choices[i] is GO or a switch; used by priority strategies. -1 for injections. */
+  readonly lanes: readonly number[];
+  /** Named point at which the lane stands; 0: none. */
+  readonly point: number;
+}
+
+export interface Strategy {
+  readonly name: string;
+  /** True: ask at every access, shared word or not. A recorded schedule may name any. */
+  readonly everyAccess?: boolean;
+  /** Starts an execution. @returns false if there is nothing left to try. */
+  begin(): boolean;
+  /** @returns an index into point.choices. */
+  choose(point: DecisionPoint): number;
+  /** The execution is over. @param points  decision points it had. @param learned  true if new words became shared. */
+  end(points: number, learned: boolean): void;
+}
+
+/** One pick that was not the default. */
+export interface Pick {
+  readonly lane: number;
+  readonly access: number;
+  readonly choice: number;
+}
+export type Schedule = readonly Pick[];
+
+/** A schedule as text: "lane.access.choice lane.access.choice ...". */
+export function scheduleToText(schedule: Schedule): string {
+  return schedule.map((p) => `${p.lane}.${p.access}.${p.choice}`).join(" ");
+}
+/** @throws RangeError that says which part is not a pick. */
+export function scheduleFromText(text: string): Schedule {
+  return text
+    .split(/\s+/)
+    .filter((word) => word !== "")
+    .map((word) => {
+      const numbers = /^(\d+)\.(\d+)\.(\d+)$/.exec(word);
+      if (numbers === null) throw new RangeError(`"${word}" is not lane.access.choice`);
+      return { lane: Number(numbers[1]), access: Number(numbers[2]), choice: Number(numbers[3]) };
+    });
+}

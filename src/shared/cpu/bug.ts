@@ -1,0 +1,27 @@
+/**
+ * bug() and warn(): what happens when an invariant is broken. Kernel code only throws; the thread's outermost frame
+ * (src/workers, src/main) reports the slot as it stands and stops the other CPUs.
+ */
+import { MachineBug } from "../base/verdict.ts";
+import { CpuCounters, CpuSlot } from "../layout/cpu.ts";
+import { Globals } from "../layout/globals.ts";
+import type { Cpu } from "./cpu.ts";
+
+const { warnings: WARNINGS } = CpuCounters.offset;
+const { panic_on_warn: PANIC_ON_WARN } = Globals.offset;
+const { warnings: SLOT_WARNINGS } = CpuSlot.offset;
+
+/** Stops the machine: FAILURE. @context Any */
+export function bug(cpu: Cpu, message: string): never {
+  throw new MachineBug(cpu.id, message);
+}
+/** A bug unless `condition` holds. @context Any */
+export function assert(cpu: Cpu, condition: boolean, message: string): asserts condition {
+  if (!condition) bug(cpu, message);
+}
+/** WARN(): stops the machine unless boot has cleared panic_on_warn; then it only counts. @context Any */
+export function warn(cpu: Cpu, message: string): void {
+  if (cpu.mem.peek(cpu.globals, PANIC_ON_WARN) !== 0) bug(cpu, `WARNING: ${message}`);
+  cpu.mem.poke(cpu.slot, SLOT_WARNINGS, cpu.mem.peek(cpu.slot, SLOT_WARNINGS) + 1);
+  cpu.mem.count(cpu.counters, WARNINGS, 1);
+}

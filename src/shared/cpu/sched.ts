@@ -1,0 +1,131 @@
+/**
+ * Waiting. A task that waits does what its CPU owes (softirqs, work items, a grace-period step); only when there is
+ * nothing to do does the CPU go idle and block on its own pending word, so an interrupt always wakes it.
+ * kernel/sched/{core,idle,wait}.c in spirit.
+ *
+ * No wake-up is lost: wait_event() clears KICK, publishes itself on the queue, and only then looks at the condition.
+ * A waker makes the condition true before it takes the queue's mask. Either it finds us there, then its KICK comes
+ * after our clearing and ends the block; or our publication came later, and we see the condition.
+ */
+import { CB } from "../layout/callbacks.ts";
+import { CpuCounters, CpuSlot, CTX_IDLE, CTX_ITEM, P_ANY_IRQ, P_ANY_NMI, P_KICK, P_STOP } from "../layout/cpu.ts";
+import { WaitQueue } from "../layout/types.ts";
+import { NULL, type Ptr } from "../mem/struct.ts";
+import { bug } from "./bug.ts";
+import { invoke } from "./callback_table.ts";
+import { deliverable, in_nmi, might_sleep, pop_context, push_context } from "./context.ts";
+import { ct_idle_enter, ct_idle_exit } from "./context_tracking.ts";
+import type { Cpu } from "./cpu.ts";
+import { EV_IDLE, EV_PARK, trace } from "./trace.ts";
+
+const { items: ITEMS } = CpuSlot.offset;
+const { idles: IDLES, parks: PARKS } = CpuCounters.offset;
+const { cpus: CPUS } = WaitQueue.offset;
+const WAKES = P_STOP | P_KICK | P_ANY_NMI | P_ANY_IRQ;
+/** Items may nest: a softirq in an item, an item run by a waiter. More than this is a runaway recursion. */
+const MAX_ITEM_DEPTH = 2;
+
+/**
+ * schedule() - the current task has nothing to do until something changes: report a quiescent state, then do one round
+ * of what the CPU owes, or idle until the next interrupt or kick. May return early; the caller looks again.
+ *
+ * @context Task, may sleep.
+ */
+export function schedule(cpu: Cpu): void {
+  might_sleep(cpu, "schedule");
+  invoke(cpu, CB.rcu_note_context_switch, NULL);
+  if (!run_items(cpu)) cpu_idle(cpu);
+}
+
+/** cond_resched(): the explicit quiescent state of a long loop; also lets pending items run. @context Task, may sleep. */
+export function cond_resched(cpu: Cpu): void {
+  might_sleep(cpu, "cond_resched");
+  invoke(cpu, CB.rcu_note_context_switch, NULL);
+  run_items(cpu);
+}
+
+/** Runs what is pending between operations. @returns true if there was anything. @context Task, may sleep. */
+export function run_items(cpu: Cpu): boolean {
+  const depth = cpu.mem.peek(cpu.slot, ITEMS) + 1;
+  if (depth > MAX_ITEM_DEPTH) bug(cpu, `items nest ${depth} deep`);
+  cpu.mem.poke(cpu.slot, ITEMS, depth);
+  push_context(cpu, CTX_ITEM, 0);
+  const did = invoke(cpu, CB.run_items, NULL) === true;
+  pop_context(cpu, CTX_ITEM);
+  cpu.mem.poke(cpu.slot, ITEMS, depth - 1);
+  return did;
+}
+
+/** Idle until the pending word holds something that wakes. Interrupts are taken inside the idle state. */
+function cpu_idle(cpu: Cpu): void {
+  cpu.mem.count(cpu.counters, IDLES, 1);
+  trace(cpu, EV_IDLE, 0, 0);
+  push_context(cpu, CTX_IDLE, 0);
+  ct_idle_enter(cpu);
+  const seen = cpu.mem.pending();
+  if ((seen & WAKES) === 0) cpu.mem.wait(seen);
+  cpu.mem.poll(0);
+  ct_idle_exit(cpu);
+  pop_context(cpu, CTX_IDLE);
+}
+
+/**
+ * wait_event() - sleep until `condition(cpu, arg)` holds.
+ * @context Task, may sleep.
+ * @pairs   wake_up(), called after the condition became true.
+ */
+export function wait_event(
+  cpu: Cpu,
+  queue: Ptr<"wait_queue">,
+  condition: (cpu: Cpu, arg: Ptr<never>) => boolean,
+  arg: Ptr,
+): void {
+  might_sleep(cpu, "wait_event");
+  const bit = 1 << cpu.id;
+  for (;;) {
+    cpu.mem.take_pending(P_KICK);
+    cpu.mem.fetch_or(queue, CPUS, bit);
+    if (condition(cpu, arg as Ptr<never>)) break;
+    do schedule(cpu);
+    while ((cpu.mem.pending() & P_KICK) === 0); // Only a wake-up ends the sleep: a lost one must show as a hang.
+  }
+  cpu.mem.fetch_and(queue, CPUS, ~bit);
+}
+
+/** wake_up(): ends the sleep of all CPUs on the queue. @context Any but NMI */
+export function wake_up(cpu: Cpu, queue: Ptr<"wait_queue">): void {
+  let waiters = cpu.mem.xchg(queue, CPUS, 0);
+  while (waiters !== 0) {
+    const id = 31 - Math.clz32(waiters & -waiters);
+    waiters &= waiters - 1;
+    kick(cpu, id);
+  }
+}
+/** Makes CPU `id` look again at what it waits for. @context Any */
+export function kick(cpu: Cpu, id: number): void {
+  cpu.mem.raise(cpu.map.section(id) as Ptr as Ptr<"cpu_pending">, P_KICK);
+}
+
+/**
+ * park() - block in place until `attempt(cpu, arg)` succeeds: for a CPU that spins with its context fixed (a lock waiter,
+ * a cross-CPU caller). Runs nothing but interrupts, and is not quiescent. `attempt` first publishes this CPU where the
+ * other side will look for somebody to kick, then looks at what it waits for.
+ *
+ * A KICK that was consumed here may have been meant for the sleeper that this code interrupted: it is put back.
+ *
+ * @context Any but NMI
+ */
+export function park(cpu: Cpu, attempt: (cpu: Cpu, arg: Ptr<never>) => boolean, arg: Ptr): void {
+  if (in_nmi(cpu)) bug(cpu, "waits in NMI");
+  cpu.mem.count(cpu.counters, PARKS, 1);
+  trace(cpu, EV_PARK, arg, 0);
+  let kicked = 0;
+  for (;;) {
+    kicked |= cpu.mem.take_pending(P_KICK);
+    if (attempt(cpu, arg as Ptr<never>)) break;
+    const seen = cpu.mem.pending();
+    if ((seen & (P_KICK | P_STOP)) === 0 && deliverable(cpu, seen) === 0) cpu.mem.wait(seen);
+    cpu.mem.poll(0);
+  }
+  if (kicked !== 0) cpu.mem.raise(cpu.pending, P_KICK);
+}

@@ -1,0 +1,154 @@
+/**
+ * One emulated CPU: its pending word, the slot that describes what it is doing, its main task, context tracking,
+ * cross-CPU calls, trace ring and counters. Functions: src/shared/cpu.
+ */
+import { MAX_CONTEXTS, MAX_HELD_LOCKS } from "../base/limits.ts";
+import { aligned, array, atomic32, atomic_ptr, ptr, struct, u32 } from "../mem/struct.ts";
+import { NR_IPIS } from "./callbacks.ts";
+import { MAX_POINTS } from "./points.ts";
+import { WaitQueue } from "./types.ts";
+
+/** Bits of cpu_pending.bits. */
+export const P_STOP = 1; // the machine stops at once: a verdict has been reached elsewhere
+export const P_KICK = 2; // look again: something that you wait for may have changed
+export const P_NMI = 4; // an NMI from the controller
+export const P_NMI_LOCAL = 8; // an NMI from the CPU's local source, or injected by the explorer
+export const P_IPI_CALL = 16; // a cross-CPU function call
+export const P_IRQ = 32; // a device interrupt
+export const P_TICK = 64; // the timer interrupt
+export const P_IRQ_WORK = 128; // the irq_work self-IPI
+export const P_IRQ_WORK_LATE = 256; // a self-IPI that becomes P_IRQ_WORK some steps later (irqwork mode late)
+export const P_ANY_NMI = P_NMI | P_NMI_LOCAL;
+/** In order of priority, lowest bit first: rcu spec 2.8, the call vector may overtake irq_work. */
+export const P_ANY_IRQ = P_IPI_CALL | P_IRQ | P_TICK | P_IRQ_WORK;
+
+/** Kinds of context on the context stack. A task that sleeps or has nothing to do is CTX_IDLE. */
+export const CTX_TASK = 0;
+export const CTX_ITEM = 1; // a non-blocking item between operations: work item, grace-period step
+export const CTX_SOFTIRQ = 2;
+export const CTX_HARDIRQ = 3;
+export const CTX_NMI = 4;
+export const CTX_IDLE = 5;
+export const NR_CONTEXTS = 6;
+export const CONTEXT_NAMES = ["task", "item", "softirq", "hardirq", "nmi", "idle"] as const;
+
+/** Written by any CPU and by the controller; a line of its own. `bits` stays first: its address stands for the CPU. */
+export const CpuPending = struct(
+  "cpu_pending",
+  {
+    bits: atomic32,
+    /** The lock that this CPU waits for while parked (sync/spinlock.ts). */
+    waits_for: atomic_ptr("spinlock"),
+  },
+  { align: 64 },
+);
+
+/** A task: what runs on a CPU. */
+export const Task = struct("task", {
+  pid: u32,
+  preempt_count: u32,
+  /** preempt_disable() depth is in preempt_count; local_bh_disable() depth is here. */
+  bh_disabled: u32,
+  rcu_read_lock_nesting: u32,
+  rcu_read_unlock_special: u32,
+  /** migrate_disable() depth. */
+  migration_disabled: u32,
+  /** What it sleeps for, for reports: a callback or lock address; 0 while running. */
+  waits_on: u32,
+});
+
+/**
+ * What the CPU is doing. Only this CPU writes it, by poke(): its interrupts nest, so every change is undone before the
+ * interrupted code goes on. The explorer restores slot and task as one block before it re-executes an operation.
+ */
+export const CpuSlot = struct(
+  "cpu_slot",
+  {
+    id: u32,
+    node: u32,
+    online: u32,
+    current: ptr("task"),
+    irqs_off: u32,
+    nmi: u32,
+    hardirq: u32,
+    softirq: u32,
+    /** Contexts on the stack above the task; entry i is kind | vector << 8. */
+    depth: u32,
+    contexts: array(u32, MAX_CONTEXTS),
+    /** Named point that the CPU stands at; 0: none. */
+    point: u32,
+    /** State of cpu_random(). */
+    random: u32,
+    held_depth: u32,
+    held: array(u32, MAX_HELD_LOCKS),
+    /** Nesting of non-blocking items. */
+    items: u32,
+    /** Steps until a late irq_work becomes deliverable. */
+    late_countdown: u32,
+    /** Ticks that this CPU took. */
+    ticks: u32,
+    warnings: u32,
+    main_task: Task,
+  },
+  { align: 64 },
+);
+
+/** Is RCU watching this CPU? rcu spec 4.3. */
+export const ContextTracking = struct(
+  "context_tracking",
+  {
+    /** Bit 0: watching. Every transition adds 1. */
+    state: atomic32,
+    /** Task-level nesting: 1 outside idle. */
+    nesting: u32,
+    /** 1: entered from idle; + 2 for each nested or non-idle entry. */
+    nmi_nesting: u32,
+  },
+  { align: 64 },
+);
+
+/** Cross-CPU calls to this CPU: a request is served once `done` has reached its number. */
+export const CallQueue = struct(
+  "call_queue",
+  {
+    request: array(atomic32, NR_IPIS),
+    done: array(atomic32, NR_IPIS),
+    /** CPUs that are parked until a call is done. */
+    waiters: WaitQueue,
+  },
+  { align: 64 },
+);
+
+export const TRACE_ENTRIES = 128;
+/** The last events of a CPU: 4 words each (event, a, b, jiffies). */
+export const TraceRing = struct("trace_ring", {
+  head: u32,
+  entries: array(u32, TRACE_ENTRIES * 4),
+});
+
+/** Counted by the CPU itself, by count(). */
+export const CpuCounters = struct(
+  "cpu_counters",
+  {
+    nmis: array(u32, 2), // by source: controller, local
+    nmis_by_context: array(u32, NR_CONTEXTS),
+    irqs: u32,
+    irqs_by_context: array(u32, NR_CONTEXTS),
+    ticks: u32,
+    call_ipis: u32,
+    irq_work_ipis: u32,
+    irq_work_runs: u32,
+    softirqs: u32,
+    items: u32,
+    parks: u32,
+    idles: u32,
+    warnings: u32,
+    points_visited: array(u32, MAX_POINTS),
+    points_hit_controller: array(u32, MAX_POINTS),
+    points_hit_local: array(u32, MAX_POINTS),
+  },
+  { align: 64 },
+);
+
+/** Deferred softirqs of a CPU: kernel/softirq.c. Changed with IRQs off. */
+export const IrqStat = struct("irq_stat", { softirq_pending: aligned(64, u32) });

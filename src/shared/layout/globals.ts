@@ -1,0 +1,62 @@
+/** Variables that exist once in a machine, and the configuration words that boot writes and nobody changes. */
+import { MAX_NUMNODES } from "../base/limits.ts";
+import { aligned, array, atomic32, callback, struct, u32 } from "../mem/struct.ts";
+import { KvfreeGlobals } from "./kvfree_rcu.ts";
+import { Zone } from "./page.ts";
+import { RcuState } from "./rcu.ts";
+import { SlabGlobals } from "./slab.ts";
+import { TortureGlobals } from "./torture.ts";
+
+/** globals.irqwork_mode: when the irq_work self-IPI arrives. */
+export const IRQWORK_PROMPT = 0; // as soon as IRQs are on
+export const IRQWORK_LATE = 1; // at the next tick, or after a heavy-tailed number of steps
+export const IRQWORK_MIXED = 2; // either, drawn at each raise
+/** globals.barrier_order: rcu spec 2.8. */
+export const BARRIER_DFDRK = 0;
+export const BARRIER_DFRK = 1; // as merged in 7.3
+export const BARRIER_FDRK = 2; // v3, June 2026
+/** globals.kernel_behaviour: a set bit switches a repair of ours off, back to what the kernel does. */
+export const KB_NESTED_PRODUCER = 1; // slub 6.4a: irq_work_queue only if llist_add found the list empty
+export const KB_RCUWAIT_SHARED = 2; // B25: two irq_work_sync() share one rcuwait
+export const KB_K1 = 4; // rcu K-1: the barrier cancels the monitor and re-arms nothing
+export const KB_K2 = 8; // rcu K-2: the barrier does not wait for a shrinker that frees
+export const KB_INIT_ON_FREE = 16; // B23: kfree_nolock ignores init_on_free
+
+export const Globals = struct(
+  "globals",
+  {
+    nr_cpus: u32,
+    nr_nodes: u32,
+    seed: u32,
+    irqwork_mode: u32,
+    barrier_order: u32,
+    kernel_behaviour: u32,
+    /** Probability that a trylock fails for no reason, in units of 2^-32. */
+    spurious: u32,
+    /** 1: sheaf capacity, barn limits and batches shrink, so that rare paths become common. */
+    tiny: u32,
+    /** 1: a warning stops the machine like a bug. */
+    panic_on_warn: u32,
+    /** 1: freed objects are filled with POISON_FREE (slub/hooks.ts). */
+    poison_free: u32,
+    /** 1: freed objects are cleared (init_on_free). */
+    init_on_free: u32,
+    nmi_handler: callback,
+    irq_handler: callback,
+    /** Ticks since boot. Written by the controller or the explorer. */
+    jiffies: aligned(64, atomic32),
+    /** CPUs that are up, a mask. */
+    online: aligned(64, atomic32),
+    /** 1: CPUs finish their current operation and come to rest. */
+    stopping: atomic32,
+    rcu_state: aligned(64, RcuState),
+    slab: aligned(64, SlabGlobals),
+    kvfree: aligned(64, KvfreeGlobals),
+    zones: aligned(64, array(Zone, MAX_NUMNODES)),
+    /** Words that a scenario shares between its CPUs: roots of its data structures. */
+    scenario: aligned(64, array(atomic32, 256)),
+    /** What a torture run shares between its CPUs. */
+    torture: aligned(64, TortureGlobals),
+  },
+  { align: 64 },
+);

@@ -1,0 +1,68 @@
+/**
+ * The map of the whole buffer, lowest address first:
+ *   0                 one unused page: address 0 is NULL, small numbers are no pointers
+ *   globals           layout/globals.ts
+ *   per-CPU sections  layout/percpu.ts, one per CPU, padded to cache lines
+ *   mem_map           one struct page per page (layout/page.ts)
+ *   pages             page-aligned; split evenly between the nodes
+ */
+import { MAX_NUMNODES, NR_CPUS, PAGE_SIZE } from "../base/limits.ts";
+import type { Ptr } from "../mem/struct.ts";
+import { Globals } from "./globals.ts";
+import { Page } from "./page.ts";
+import { PerCpu } from "./percpu.ts";
+
+export interface MachineShape {
+  /** Size of the buffer, bytes. */
+  readonly bytes: number;
+  readonly cpus: number;
+  readonly nodes: number;
+}
+
+export class MachineMap {
+  readonly shape: MachineShape;
+  readonly globals: Ptr<"globals">;
+  readonly percpu: number;
+  /** Bytes from one CPU's section to the next. */
+  readonly percpuStride: number;
+  readonly memMap: Ptr<"page">;
+  /** Address of page 0. */
+  readonly pages: number;
+  readonly nrPages: number;
+  readonly pagesPerNode: number;
+
+  constructor(shape: MachineShape) {
+    this.shape = shape;
+    this.globals = PAGE_SIZE as Ptr<"globals">;
+    this.percpu = roundUp(PAGE_SIZE + Globals.size, 64);
+    this.percpuStride = roundUp(PerCpu.size, 64);
+    const mapStart = roundUp(this.percpu + this.percpuStride * shape.cpus, 64);
+    this.memMap = mapStart as Ptr<"page">;
+    const upperBound = Math.floor((shape.bytes - mapStart) / (PAGE_SIZE + Page.size));
+    const pages = roundUp(mapStart + upperBound * Page.size, PAGE_SIZE);
+    this.pages = pages;
+    this.pagesPerNode = Math.floor(Math.max(0, shape.bytes - pages) / PAGE_SIZE / shape.nodes);
+    this.nrPages = this.pagesPerNode * shape.nodes;
+  }
+  /** CPU `id`'s per-CPU section. */
+  section(id: number): Ptr<"percpu"> {
+    return (this.percpu + id * this.percpuStride) as Ptr<"percpu">;
+  }
+  /** CPUs are dealt to the nodes round robin. */
+  nodeOfCpu(id: number): number {
+    return id % this.shape.nodes;
+  }
+}
+
+/** @returns what is wrong with a shape, or undefined. */
+export function shapeProblem(shape: MachineShape): string | undefined {
+  const { bytes, cpus, nodes } = shape;
+  if (!Number.isInteger(cpus) || cpus < 1 || cpus > NR_CPUS) return `CPUs must be 1 to ${NR_CPUS}, not ${cpus}`;
+  if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NUMNODES) return `nodes must be 1 to ${MAX_NUMNODES}`;
+  if (!Number.isInteger(bytes) || bytes % PAGE_SIZE !== 0) return `memory must be a multiple of ${PAGE_SIZE} bytes`;
+  if (bytes > 0x7fff0000) return "memory must be less than 2 GiB";
+  if (new MachineMap(shape).nrPages < 32 * nodes) return `memory is too small for ${cpus} CPUs: give at least 1 MiB`;
+  return undefined;
+}
+
+const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
