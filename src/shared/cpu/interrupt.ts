@@ -27,6 +27,7 @@ import {
   P_TICK,
 } from "../layout/cpu.ts";
 import { Globals, IRQWORK_LATE, IRQWORK_PROMPT } from "../layout/globals.ts";
+import { PerCpu } from "../layout/percpu.ts";
 import { NULL, element } from "../mem/struct.ts";
 import { invoke } from "./callback_table.ts";
 import {
@@ -40,7 +41,7 @@ import {
   run_pending_softirqs,
 } from "./context.ts";
 import { ct_nmi_enter, ct_nmi_exit } from "./context_tracking.ts";
-import type { Cpu } from "./cpu.ts";
+import { per_cpu_ptr, type Cpu } from "./cpu.ts";
 import { cpu_random } from "./random.ts";
 import { flush_smp_call_function_queue } from "./smp.ts";
 import { EV_IRQ, EV_NMI, trace } from "./trace.ts";
@@ -64,6 +65,7 @@ const {
   points_hit_controller: HIT_CONTROLLER,
   points_hit_local: HIT_LOCAL,
 } = CpuCounters.offset;
+const { pending: PENDING } = PerCpu.offset;
 const { nmi_handler: NMI_HANDLER, irq_handler: IRQ_HANDLER, irqwork_mode: IRQWORK_MODE } = Globals.offset;
 
 /** Takes what can be taken now. @context Any */
@@ -161,9 +163,18 @@ export function arch_irq_work_raise(cpu: Cpu): void {
     cpu.mem.raise(cpu.pending, P_IRQ_WORK);
     return;
   }
-  const magnitude = below(cpu_random(cpu), 13); // 2^0 .. 2^12: each order of magnitude equally likely
-  cpu.mem.poke(cpu.slot, LATE, 1 + below(cpu_random(cpu), 1 << magnitude));
+  cpu.mem.poke(cpu.slot, LATE, late_delay(cpu));
   cpu.mem.raise(cpu.pending, P_IRQ_WORK_LATE);
+}
+/** Asks for the irq_work interrupt of CPU `id`. In late mode that CPU draws the delay when it sees the bit. @context Any */
+export function arch_irq_work_raise_on(cpu: Cpu, id: number): void {
+  const mode = cpu.mem.peek(cpu.globals, IRQWORK_MODE);
+  const prompt = mode === IRQWORK_PROMPT || (mode !== IRQWORK_LATE && (cpu_random(cpu) & 1) !== 0);
+  cpu.mem.raise(per_cpu_ptr(cpu, PENDING, id), prompt ? P_IRQ_WORK : P_IRQ_WORK_LATE);
+}
+/** Steps until a late self-IPI: 2^0 .. 2^12, each order of magnitude equally likely. */
+function late_delay(cpu: Cpu): number {
+  return 1 + below(cpu_random(cpu), 1 << below(cpu_random(cpu), 13));
 }
 /** arch_irq_work_has_interrupt(): false when irq_work may have to wait for the tick; then irq_work_sync() sleeps. */
 export function arch_irq_work_has_interrupt(cpu: Cpu): boolean {
@@ -171,9 +182,11 @@ export function arch_irq_work_has_interrupt(cpu: Cpu): boolean {
 }
 /** Counts a late self-IPI down; @returns true when it has just become deliverable. */
 function irq_work_is_due(cpu: Cpu): boolean {
-  const left = cpu.mem.peek(cpu.slot, LATE) - 1;
-  cpu.mem.poke(cpu.slot, LATE, left);
-  if (left > 0 || in_nmi(cpu) || in_hardirq(cpu) || irqs_disabled(cpu)) return false;
+  const drawn = cpu.mem.peek(cpu.slot, LATE);
+  const left = drawn === 0 ? late_delay(cpu) : drawn - 1; // 0: raised by another CPU.
+  const masked = in_nmi(cpu) || in_hardirq(cpu) || irqs_disabled(cpu);
+  cpu.mem.poke(cpu.slot, LATE, left > 0 ? left : masked ? 1 : 0);
+  if (left > 0 || masked) return false;
   if (cpu.mem.take_pending(P_IRQ_WORK_LATE) !== 0) run_interrupt(cpu, P_IRQ_WORK);
   return true;
 }

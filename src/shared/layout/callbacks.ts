@@ -10,6 +10,8 @@ const names = [
   "tick", // the timer interrupt
   "irq_work_run", // the irq_work self-IPI
   "rcu_note_context_switch", // a task is about to sleep, or called cond_resched()
+  "rcu_all_qs", // cond_resched()
+  "rcu_sched_clock_irq", // RCU's part of the tick
   "run_items", // what a CPU does between operations: softirq, work items, a grace-period step; returns 1 if it did any
   "synchronize_rcu", // the RCU tail of irq_work_sync()
   "nmi_handler", // src/nmi: what an NMI runs
@@ -36,6 +38,7 @@ const names = [
   "torture_rcu_cb",
   // Timers and work items: (cpu, work).
   "delayed_work_timer_fn",
+  "wq_barrier_func",
   "flush_cpu_sheaves",
   "flush_rcu_sheaf",
   "kfree_rcu_monitor",

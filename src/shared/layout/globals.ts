@@ -6,6 +6,7 @@ import { Zone } from "./page.ts";
 import { RcuState } from "./rcu.ts";
 import { SlabGlobals } from "./slab.ts";
 import { TortureGlobals } from "./torture.ts";
+import { Mutex, WaitQueue } from "./types.ts";
 
 /** globals.irqwork_mode: when the irq_work self-IPI arrives. */
 export const IRQWORK_PROMPT = 0; // as soon as IRQs are on
@@ -21,6 +22,10 @@ export const KB_RCUWAIT_SHARED = 2; // B25: two irq_work_sync() share one rcuwai
 export const KB_K1 = 4; // rcu K-1: the barrier cancels the monitor and re-arms nothing
 export const KB_K2 = 8; // rcu K-2: the barrier does not wait for a shrinker that frees
 export const KB_INIT_ON_FREE = 16; // B23: kfree_nolock ignores init_on_free
+export const KB_K3 = 32; // rcu E22: a barrier overlooks the batch that another one is just queueing
+
+/** Room for lock classes. */
+export const MAX_LOCK_CLASSES = 64;
 
 export const Globals = struct(
   "globals",
@@ -49,6 +54,12 @@ export const Globals = struct(
     online: aligned(64, atomic32),
     /** 1: CPUs finish their current operation and come to rest. */
     stopping: atomic32,
+    /** How each lock class has been used so far (linux/sync/lockdep.ts); index = class. */
+    lockdep_usage: aligned(64, array(u32, MAX_LOCK_CLASSES)),
+    /** CPUs that wait in irq_work_sync(). */
+    irq_work_waiters: aligned(64, WaitQueue),
+    /** One irq_work_sync() at a time where it sleeps. */
+    irq_work_sync_mutex: Mutex,
     rcu_state: aligned(64, RcuState),
     slab: aligned(64, SlabGlobals),
     kvfree: aligned(64, KvfreeGlobals),

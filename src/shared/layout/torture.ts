@@ -36,11 +36,19 @@ export const RcuTorture = struct("rcu_torture", {
 export const RCU_TORTURE_PIPE_LEN = 10;
 export const RCU_TORTURE_ELEMENTS = 100;
 
-/** A node of the llist scenario: free, or on exactly one list. */
+/** A node of the llist scenario: on exactly one list, or on none. */
 export const LlistTortureNode = struct("llist_torture_node", {
   node: LlistNode,
   state: atomic32,
 });
+
+export const LT_FREE = 0;
+export const LT_LISTED = 1;
+/** Listed, and who listed it waits for LT_DRAINED. */
+export const LT_WATCHED = 2;
+export const LT_DRAINED = 3;
+/** Nodes per CPU. */
+export const NR_LIST_NODES = 64;
 
 /** Objects that a CPU's task holds between operations. */
 export const NR_HELD = 64;
@@ -61,13 +69,9 @@ export const TortureCpu = struct(
     reader_age: array(u32, RCU_TORTURE_PIPE_LEN + 1),
     kmalloc_ok: u32,
     kmalloc_failed: u32,
-    kmalloc_nolock_ok: u32,
-    kmalloc_nolock_failed: u32,
     kfree_calls: u32,
-    kfree_nolock_calls: u32,
     call_rcu_calls: u32,
     synchronize_rcus: u32,
-    rcu_barriers: u32,
     irq_work_syncs: u32,
     caches: u32,
     shrinks: u32,
@@ -94,8 +98,9 @@ export const TortureCpu = struct(
     mailbox: aligned(64, array(atomic_ptr("torture_object"), NR_MAILBOX)),
     /** Interrupts that are looking into this mailbox or freeing what they found there. */
     mailbox_busy: atomic32,
-    /** The llist scenario's list that only this CPU's irq_work empties. */
+    /** The llist scenario's list that only this CPU fills, and only its irq_work empties. */
     list: aligned(64, LlistHead),
+    list_work: IrqWork,
   },
   { align: 64 },
 );

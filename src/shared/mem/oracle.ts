@@ -32,11 +32,17 @@ export interface OracleEvent {
   readonly count: number;
 }
 
+/** What is wrong, and with which object (or request). */
+export interface OracleFault {
+  readonly object: Ptr;
+  readonly what: string;
+}
+
 export interface Oracle {
   /** False: nothing is watched, and nobody needs to call the rest. */
   readonly active: boolean;
   /** @returns undefined if the object was in one of `from` and is now in `to`; else what is wrong. */
-  move(cpu: number, object: Ptr, from: number, to: number, context: number): string | undefined;
+  move(cpu: number, object: Ptr, from: number, to: number, context: number): OracleFault | undefined;
   /** All objects of a slab appear (from O_NONE) or vanish (to O_NONE). @returns what is wrong, or undefined. */
   slab(
     cpu: number,
@@ -46,7 +52,7 @@ export interface Oracle {
     from: number,
     to: number,
     context: number,
-  ): string | undefined;
+  ): OracleFault | undefined;
   /** The last moves of an object, oldest first. */
   biography(object: Ptr): readonly OracleEvent[];
 
@@ -55,8 +61,8 @@ export interface Oracle {
   reader_exit(cpu: number): void;
   /** On entry of call_rcu() and of each function that promises a grace period; `key` is the rcu_head or object. */
   grace_period_begin(cpu: number, key: Ptr): void;
-  /** First action after the promise is kept. @returns what is wrong: a reader that was there before is still there. */
-  grace_period_end(cpu: number, key: Ptr): string | undefined;
+  /** First action after the promise is kept. @returns a reader that was there before is still there. */
+  grace_period_end(cpu: number, key: Ptr): OracleFault | undefined;
 
   /** A deferring free of `object` has returned: barriers that begin from now on must wait for it. */
   issued(cpu: number, object: Ptr): void;

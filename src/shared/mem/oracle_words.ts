@@ -43,7 +43,7 @@ export function movedWord(word: number, cpu: number, to: number): number {
   if (to & SETTLED) issue = 0;
   else if (placeOf(word) === O_USER && issueStateOf(word) === ISSUE_NONE) issue = ISSUE_BEGUN | (cpu << ISSUER_SHIFT);
   const generation = (word & ~(GENERATION - 1)) + GENERATION;
-  return (generation | issue | (cpu << MOVER_SHIFT) | placeNumber(to)) | 0;
+  return generation | issue | (cpu << MOVER_SHIFT) | placeNumber(to) | 0;
 }
 /** Does this move end a free for which barriers wait? */
 export function settles(word: number, to: number): boolean {

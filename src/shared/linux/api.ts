@@ -1,0 +1,34 @@
+/**
+ * What programs and interrupt handlers call: the kernel's public functions in one place. A name that is not here is
+ * internal to its subsystem. Each function's docstring says in which contexts it may be called.
+ */
+export { LC } from "./sync/lockdep.ts";
+export { spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore } from "./sync/spinlock.ts";
+export {
+  llist_add,
+  llist_add_batch,
+  llist_del_all,
+  llist_del_first,
+  llist_next,
+  llist_reverse_order,
+} from "./lib/llist.ts";
+export { init_irq_work, irq_work_queue, irq_work_queue_on, irq_work_sync } from "./kernel/irq_work.ts";
+export { flush_work, init_work, queue_work_on } from "./kernel/workqueue.ts";
+export { rcu_read_lock, rcu_read_unlock } from "./rcu/update.ts";
+export { call_rcu, synchronize_rcu } from "./rcu/tree.ts";
+export { rcu_barrier } from "./rcu/tree_barrier.ts";
+export { synchronize_rcu_expedited } from "./rcu/tree_exp.ts";
+export {
+  cond_synchronize_rcu,
+  get_state_synchronize_rcu,
+  poll_state_synchronize_rcu,
+  start_poll_synchronize_rcu,
+} from "./rcu/poll.ts";
+export { kmem_cache_create } from "./mm/slub/cache.ts";
+export { kmem_cache_shrink } from "./mm/slub/shrink.ts";
+export { kfree, kmalloc, kmem_cache_alloc, kmem_cache_free, ksize, kzalloc } from "./mm/slub/kmalloc.ts";
+export { kfree_nolock, kmalloc_nolock } from "./mm/slub/nolock.ts";
+export { kfree_rcu } from "./mm/kvfree_rcu/kvfree_rcu.ts";
+export { kfree_rcu_nolock } from "./mm/kvfree_rcu/nolock.ts";
+export { kvfree_rcu_barrier, kvfree_rcu_barrier_on_cache } from "./mm/kvfree_rcu/barrier.ts";
+export { kmem_cache_destroy } from "./mm/kvfree_rcu/destroy.ts";

@@ -1,0 +1,43 @@
+/**
+ * Boot: start_kernel() writes the initial state of every subsystem, once, on CPU 0, before any other CPU runs;
+ * bind_all() connects callback numbers to functions, once per thread. init/main.c.
+ */
+import { bind_callback } from "../cpu/callback_table.ts";
+import type { Cpu } from "../cpu/cpu.ts";
+import { CB } from "../layout/callbacks.ts";
+import { bind_kernel, kernel_init } from "./kernel/init.ts";
+import { run_leftover_softirqs } from "./kernel/softirq.ts";
+import { next_timer_expiry } from "./kernel/timer.ts";
+import { run_work_items } from "./kernel/workqueue.ts";
+import { bind_kvfree_rcu, kvfree_rcu_init } from "./mm/kvfree_rcu/init.ts";
+import { page_alloc_init } from "./mm/page_alloc/page_alloc.ts";
+import { bind_slub, kmem_cache_init } from "./mm/slub/init.ts";
+import { rcu_gp_step } from "./rcu/tree_gp.ts";
+import { bind_rcu, rcu_init } from "./rcu/tree.ts";
+
+/** What a CPU does between operations and in sleeping waits. @returns true if there was anything to do. */
+function run_items(cpu: Cpu): boolean {
+  const softirqs = run_leftover_softirqs(cpu);
+  const items = run_work_items(cpu);
+  const gp = rcu_gp_step(cpu);
+  return softirqs || items || gp;
+}
+
+/** Connects every callback number. Once per thread, before its CPU starts. */
+export function bind_all(): void {
+  bind_kernel();
+  bind_rcu();
+  bind_slub();
+  bind_kvfree_rcu();
+  bind_callback(CB.run_items, run_items);
+}
+
+/** Brings all subsystems up. @context Task on CPU 0, everything else stopped; callbacks are bound. */
+export function start_kernel(cpu: Cpu): void {
+  kernel_init(cpu);
+  rcu_init(cpu);
+  page_alloc_init(cpu);
+  kmem_cache_init(cpu);
+  kvfree_rcu_init(cpu);
+}
+export { next_timer_expiry };

@@ -1,0 +1,151 @@
+/**
+ * Allocation and free of single objects in ordinary contexts. mm/slub.c; spec slub 3.1, 3.7, 4.1.
+ *
+ *   function                               task   IRQs off   softirq   hardirq   NMI
+ *   kmalloc, kmem_cache_alloc, blocking    yes    no         no        no        no
+ *   the same, gfp does not block           yes    yes        yes       yes       no
+ *   kfree, kmem_cache_free                 yes    yes        yes       yes       no
+ *
+ * Allocation tries the sheaf, then the slabs; so does free. What may run in NMI is in nolock.ts.
+ *
+ * Differs: no kfence, memcg, mempolicy or kmemleak. A free to the wrong cache is always noticed (the kernel needs a
+ * debug flag or hardening): it warns and leaks.
+ */
+import { bug, warn } from "../../../cpu/bug.ts";
+import { describe_context, in_nmi } from "../../../cpu/context.ts";
+import type { Cpu } from "../../../cpu/cpu.ts";
+import { __GFP_ZERO, NUMA_NO_NODE } from "../../../layout/gfp.ts";
+import { KMEM_CACHE_ALIVE, KmemCache, Slab, STAT } from "../../../layout/slab.ts";
+import {
+  alloc_flags_allow_spinning,
+  SLAB_ALLOC_DEFAULT,
+  SLAB_POISON,
+  SLAB_RED_ZONE,
+  SLAB_STORE_USER,
+  SLAB_TYPESAFE_BY_RCU,
+} from "../../../layout/slab_flags.ts";
+import { NULL, type Ptr } from "../../../mem/struct.ts";
+import { __slab_free } from "./free.ts";
+import { maybe_wipe_obj_freeptr, slab_free_hook, slab_post_alloc_hook, slab_pre_alloc_hook } from "./hooks.ts";
+import { __kmalloc_large_node, free_large_kmalloc, large_kmalloc_size } from "./large_kmalloc.ts";
+import { __kmalloc_nolock } from "./nolock.ts";
+import { alloc_from_pcs, can_free_to_pcs, free_to_pcs } from "./pcs.ts";
+import { KMALLOC_MAX_CACHE_SIZE, kmalloc_slab, ZERO_OR_NULL_PTR, ZERO_SIZE_PTR } from "./size_class.ts";
+import { virt_to_slab } from "./slab.ts";
+import { ___slab_alloc } from "./slab_alloc.ts";
+import { stat } from "./stat.ts";
+
+const { alive: ALIVE, flags: FLAGS, size: SIZE, object_size: OBJECT_SIZE, inuse: INUSE } = KmemCache.offset;
+const { slab_cache: SLAB_CACHE } = Slab.offset;
+
+type Cache = Ptr<"kmem_cache">;
+type Obj = Ptr<"object">;
+
+/** A cache that was destroyed must not be touched: its memory may be another cache by now. @context Any */
+export function assert_alive(cpu: Cpu, s: Cache): void {
+  if (cpu.mem.read(s, ALIVE) !== KMEM_CACHE_ALIVE) bug(cpu, `${s} is no kmem_cache: destroyed, or never created`);
+}
+
+/**
+ * slab_alloc_node() - allocate one object.
+ * @kernel  mm/slub.c
+ * @param   node  preferred node; NUMA_NO_NODE: this CPU's.
+ * @returns NULL: no memory.
+ * @context Hardirq, or Task if gfp may block.
+ */
+export function slab_alloc_node(cpu: Cpu, s: Cache, gfp: number, node: number, alloc_flags: number): Obj {
+  slab_pre_alloc_hook(cpu, gfp);
+  assert_alive(cpu, s);
+  let object = alloc_from_pcs(cpu, s, gfp, alloc_flags, node);
+  if (object === NULL) {
+    object = ___slab_alloc(cpu, s, gfp, node, alloc_flags);
+    if (object === NULL) return NULL;
+  }
+  maybe_wipe_obj_freeptr(cpu, s, object);
+  slab_post_alloc_hook(cpu, s, gfp, object);
+  return object;
+}
+
+/** @kernel mm/slub.c @returns NULL: no memory. @context Hardirq, or Task if gfp may block. */
+export function kmem_cache_alloc(cpu: Cpu, s: Cache, gfp: number): Obj {
+  return slab_alloc_node(cpu, s, gfp, NUMA_NO_NODE, SLAB_ALLOC_DEFAULT);
+}
+/** @kernel mm/slub.c @returns NULL: no memory. @context Hardirq, or Task if gfp may block. */
+export function kmem_cache_alloc_node(cpu: Cpu, s: Cache, gfp: number, node: number): Obj {
+  return slab_alloc_node(cpu, s, gfp, node, SLAB_ALLOC_DEFAULT);
+}
+/** kmem_cache_alloc() of zeroed memory. */
+export function kmem_cache_zalloc(cpu: Cpu, s: Cache, gfp: number): Obj {
+  return slab_alloc_node(cpu, s, gfp | __GFP_ZERO, NUMA_NO_NODE, SLAB_ALLOC_DEFAULT);
+}
+
+/** @kernel mm/slub.c @returns NULL: no memory; ZERO_SIZE_PTR for size 0. @context Hardirq, or Task if gfp may block. */
+export function kmalloc(cpu: Cpu, size: number, gfp: number): Obj {
+  return kmalloc_flags(cpu, size, gfp, SLAB_ALLOC_DEFAULT, NUMA_NO_NODE);
+}
+/** kmalloc() of zeroed memory. */
+export function kzalloc(cpu: Cpu, size: number, gfp: number): Obj {
+  return kmalloc_flags(cpu, size, gfp | __GFP_ZERO, SLAB_ALLOC_DEFAULT, NUMA_NO_NODE);
+}
+/** kmalloc(), from `node` if possible. */
+export function kmalloc_node(cpu: Cpu, size: number, gfp: number, node: number): Obj {
+  return kmalloc_flags(cpu, size, gfp, SLAB_ALLOC_DEFAULT, node);
+}
+/**
+ * kmalloc_flags() - kmalloc() on behalf of the allocator itself.
+ * @kernel  mm/slub.c
+ * @context Any with SLAB_ALLOC_NOLOCK; else Hardirq, or Task if gfp may block.
+ */
+export function kmalloc_flags(cpu: Cpu, size: number, gfp: number, alloc_flags: number, node: number): Obj {
+  if (!alloc_flags_allow_spinning(alloc_flags)) return __kmalloc_nolock(cpu, size, gfp, alloc_flags, node);
+  if (size > KMALLOC_MAX_CACHE_SIZE) {
+    slab_pre_alloc_hook(cpu, gfp);
+    return __kmalloc_large_node(cpu, size, gfp, node);
+  }
+  if (size === 0) return ZERO_SIZE_PTR;
+  return slab_alloc_node(cpu, kmalloc_slab(cpu, size, gfp), gfp, node, alloc_flags);
+}
+
+/**
+ * slab_free() - free one object: into this CPU's sheaf, or to its slab.
+ * @kernel  mm/slub.c
+ * @context Hardirq.
+ */
+export function slab_free(cpu: Cpu, s: Cache, slab: Ptr<"slab">, object: Ptr): void {
+  assert_alive(cpu, s);
+  if (!slab_free_hook(cpu, s, object, false)) return;
+  if (can_free_to_pcs(cpu, slab) && free_to_pcs(cpu, s, object, true)) return;
+  __slab_free(cpu, s, slab, object, object, 1);
+  stat(cpu, s, STAT.FREE_SLOWPATH, 1);
+}
+/** Frees what kmalloc() or kmem_cache_alloc() returned; NULL and ZERO_SIZE_PTR are ignored. @kernel mm/slub.c @context Hardirq */
+export function kfree(cpu: Cpu, object: Ptr): void {
+  if (ZERO_OR_NULL_PTR(object)) return;
+  if (in_nmi(cpu)) bug(cpu, `kfree() in NMI: only kfree_nolock() may (${describe_context(cpu)})`);
+  const slab = virt_to_slab(cpu, object);
+  if (slab === NULL) free_large_kmalloc(cpu, object);
+  else slab_free(cpu, cpu.mem.read(slab, SLAB_CACHE), slab, object);
+}
+/** Frees an object of cache `s`; one of another cache is reported and leaks. @kernel mm/slub.c @context Hardirq */
+export function kmem_cache_free(cpu: Cpu, s: Cache, object: Ptr): void {
+  if (in_nmi(cpu)) bug(cpu, `kmem_cache_free() in NMI (${describe_context(cpu)})`);
+  const slab = virt_to_slab(cpu, object);
+  if (slab === NULL || cpu.mem.read(slab, SLAB_CACHE) !== s) {
+    warn(cpu, `kmem_cache_free(${s}, ${object}): the object is not from that cache`);
+    return;
+  }
+  slab_free(cpu, s, slab, object);
+}
+
+/** Bytes that the user of an object may use. @kernel mm/slab_common.c @context Any, while it stays allocated. */
+export function ksize(cpu: Cpu, object: Ptr): number {
+  if (ZERO_OR_NULL_PTR(object)) return 0;
+  const slab = virt_to_slab(cpu, object);
+  if (slab === NULL) return large_kmalloc_size(cpu, object);
+  const s = cpu.mem.read(slab, SLAB_CACHE);
+  const flags = cpu.mem.read(s, FLAGS);
+  if (flags & (SLAB_RED_ZONE | SLAB_POISON)) return cpu.mem.read(s, OBJECT_SIZE);
+  // What lies behind `inuse` is the free pointer, which RCU readers' protection needs, or tracking data.
+  if (flags & (SLAB_TYPESAFE_BY_RCU | SLAB_STORE_USER)) return cpu.mem.read(s, INUSE);
+  return cpu.mem.read(s, SIZE);
+}

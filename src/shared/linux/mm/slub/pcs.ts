@@ -1,0 +1,141 @@
+/**
+ * Per-CPU sheaves: the fast paths of allocation and free. A CPU has, per cache, a main sheaf that it takes from and
+ * puts to (LIFO), a spare, and an rcu_free sheaf (kvfree_rcu), all under a local_trylock.
+ *
+ *   lock       only tried, in every context: an interrupt may have interrupted the holder. It does not disable IRQs.
+ *   main       never NULL while the lock is free; caches without sheaves share one of capacity 0, never written
+ *   spare      NULL, empty or full in the normal flow; after races and migrations anything between
+ *
+ * A failed trylock is no error: the caller goes to the slab. Only this CPU touches its sheaves, so they are plain words.
+ *
+ * Context: any. Lock order: the sheaf lock may be held while a barn's is taken, and is dropped around everything that
+ * allocates, frees or takes list_lock. Kernel: mm/slub.c. Spec: slub 2.2, 2.3, 2.6, 2.7.
+ */
+import type { Cpu } from "../../../cpu/cpu.ts";
+import { oracle_move } from "../../../cpu/oracle.ts";
+import { NUMA_NO_NODE } from "../../../layout/gfp.ts";
+import {
+  KmemCache,
+  KmemCachePerNode,
+  SL_pfmemalloc,
+  Slab,
+  SlabSheaf,
+  SlubPercpuSheaves,
+  STAT,
+} from "../../../layout/slab.ts";
+import { O_SHEAF, O_TRANSIT } from "../../../mem/oracle.ts";
+import { element, embedded, embedded_at, NULL, type Ptr } from "../../../mem/struct.ts";
+import { local_trylock, local_unlock } from "../../sync/local_lock.ts";
+import { numa_mem_id, numa_node_id } from "../page_alloc/zone.ts";
+import { __pcs_replace_empty_main, __pcs_replace_full_main } from "./pcs_replace.ts";
+import { virt_to_slab } from "./slab.ts";
+import { stat } from "./stat.ts";
+
+const { cpu_sheaves: CPU_SHEAVES, sheaf_capacity: SHEAF_CAPACITY, per_node: PER_NODE } = KmemCache.offset;
+const { barn: BARN } = KmemCachePerNode.offset;
+const { lock: LOCK, main: MAIN } = SlubPercpuSheaves.offset;
+const { size: SIZE, objects: OBJECTS } = SlabSheaf.offset;
+const { flags: SLAB_FLAGS, node: SLAB_NODE } = Slab.offset;
+const { ALLOC_FASTPATH, ALLOC_NODE_MISMATCH, FREE_FASTPATH } = STAT;
+const PCS_BYTES = SlubPercpuSheaves.size;
+const PER_NODE_BYTES = KmemCachePerNode.size;
+
+type Cache = Ptr<"kmem_cache">;
+type Pcs = Ptr<"slub_percpu_sheaves">;
+type Barn = Ptr<"node_barn">;
+
+/** The sheaves of CPU `id`. */
+export function per_cpu_sheaves(cpu: Cpu, s: Cache, id: number): Pcs {
+  return (cpu.mem.read(s, CPU_SHEAVES) + id * PCS_BYTES) as Pcs;
+}
+/** The sheaves of this CPU: read again after every window in which the sheaf lock was dropped. */
+export function this_cpu_sheaves(cpu: Cpu, s: Cache): Pcs {
+  return (cpu.mem.read(s, CPU_SHEAVES) + cpu.id * PCS_BYTES) as Pcs;
+}
+/** The barn of a node. @returns NULL: the cache has no sheaves, or the node none yet. */
+export function get_node_barn(cpu: Cpu, s: Cache, node: number): Barn {
+  return cpu.mem.read(embedded_at(s, PER_NODE, node, PER_NODE_BYTES), BARN);
+}
+/** The barn of this CPU's node; stale after a migration, which only costs locality. @returns NULL: there is none. */
+export function get_barn(cpu: Cpu, s: Cache): Barn {
+  return get_node_barn(cpu, s, numa_node_id(cpu));
+}
+
+/**
+ * alloc_from_pcs() - take the object that was put last.
+ *
+ * @kernel  mm/slub.c
+ * @param   node  the object must come from this node; NUMA_NO_NODE: any.
+ * @returns NULL: the caller tries the slabs.
+ * @context Any with SLAB_ALLOC_NOLOCK; else Hardirq, or Task if gfp may block.
+ */
+export function alloc_from_pcs(cpu: Cpu, s: Cache, gfp: number, alloc_flags: number, node: number): Ptr<"object"> {
+  const mem = cpu.mem;
+  if (node !== NUMA_NO_NODE && node !== numa_mem_id(cpu)) {
+    stat(cpu, s, ALLOC_NODE_MISMATCH, 1);
+    return NULL;
+  }
+  let pcs = this_cpu_sheaves(cpu, s);
+  if (!local_trylock(cpu, embedded(pcs, LOCK))) return NULL;
+  let main = mem.read(pcs, MAIN);
+  let size = mem.read(main, SIZE);
+  if (size === 0) {
+    pcs = __pcs_replace_empty_main(cpu, s, pcs, gfp, alloc_flags);
+    if (pcs === NULL) return NULL;
+    main = mem.read(pcs, MAIN);
+    size = mem.read(main, SIZE);
+  }
+  const object = mem.read(main, element(OBJECTS, size - 1));
+  if (node !== NUMA_NO_NODE && mem.read(virt_to_slab(cpu, object), SLAB_NODE) !== node) {
+    // Put here by a CPU that had migrated between can_free_to_pcs() and the lock, or by one without local memory.
+    local_unlock(cpu, embedded(pcs, LOCK));
+    stat(cpu, s, ALLOC_NODE_MISMATCH, 1);
+    return NULL;
+  }
+  mem.write(main, SIZE, size - 1);
+  local_unlock(cpu, embedded(pcs, LOCK));
+  stat(cpu, s, ALLOC_FASTPATH, 1);
+  return object;
+}
+
+/**
+ * free_to_pcs() - put an object, whose free hooks have run, into the main sheaf.
+ *
+ * @kernel  mm/slub.c
+ * @returns false: the caller frees it to its slab, or defers that.
+ * @context Any without `allow_spin`, else Hardirq.
+ */
+export function free_to_pcs(cpu: Cpu, s: Cache, object: Ptr, allow_spin: boolean): boolean {
+  const mem = cpu.mem;
+  let pcs = this_cpu_sheaves(cpu, s);
+  if (!local_trylock(cpu, embedded(pcs, LOCK))) return false;
+  let main = mem.read(pcs, MAIN);
+  let size = mem.read(main, SIZE);
+  if (size === mem.read(s, SHEAF_CAPACITY)) {
+    pcs = __pcs_replace_full_main(cpu, s, pcs, allow_spin);
+    if (pcs === NULL) return false;
+    main = mem.read(pcs, MAIN);
+    size = mem.read(main, SIZE);
+  }
+  oracle_move(cpu, object, O_TRANSIT, O_SHEAF);
+  mem.write(main, element(OBJECTS, size), object as Ptr<"object">);
+  mem.write(main, SIZE, size + 1);
+  local_unlock(cpu, embedded(pcs, LOCK));
+  stat(cpu, s, FREE_FASTPATH, 1);
+  return true;
+}
+
+/**
+ * can_free_to_pcs() - may an object of this slab be kept by this CPU? Not if it lies on another node, and not if its
+ * memory came from emergency reserves: that must not reach ordinary users (slub B12).
+ *
+ * Race: without a lock; after a migration the answer may be stale, and the object is merely remote. The bit in `flags`
+ * was set before the slab became known and never changes, so a plain read will do.
+ *
+ * @kernel  mm/slub.c
+ * @context Any
+ */
+export function can_free_to_pcs(cpu: Cpu, slab: Ptr<"slab">): boolean {
+  if (cpu.map.shape.nodes > 1 && cpu.mem.read(slab, SLAB_NODE) !== numa_mem_id(cpu)) return false;
+  return (cpu.mem.data_race_read(slab, SLAB_FLAGS) & SL_pfmemalloc) === 0;
+}

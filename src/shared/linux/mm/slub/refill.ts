@@ -1,0 +1,226 @@
+/**
+ * Many objects at once, for a sheaf or a bulk allocation: whole partial slabs are isolated, their freelists taken, and
+ * what is too much is given back. mm/slub.c; spec slub 3.5.
+ *
+ * An isolated slab is nobody's but the refiller's until its freelist is taken. From then on it counts as full, and a free
+ * on another CPU puts it on the partial list by the same linkage: hence list_del() comes first.
+ *
+ * Context: any but NMI, no sheaf or barn lock held. list_lock is spun on to give slabs back even where taking them only
+ * tried it: trying is for avoiding contention on remote nodes, not for interrupted holders.
+ */
+import { MAX_CONTEXTS } from "../../../base/limits.ts";
+import { CpuSlot } from "../../../layout/cpu.ts";
+import { NUMA_NO_NODE } from "../../../layout/gfp.ts";
+import { PerCpu } from "../../../layout/percpu.ts";
+import { KmemCacheNode, ObjectArray, Slab, SlubCpu, STAT } from "../../../layout/slab.ts";
+import { SLAB_ALLOC_DEFAULT } from "../../../layout/slab_flags.ts";
+import { ListHead } from "../../../layout/types.ts";
+import { O_FREELIST, O_TRANSIT } from "../../../mem/oracle.ts";
+import { container_of, element, embedded, embedded_at, NULL, offsetof, type Ptr } from "../../../mem/struct.ts";
+import { assert, bug } from "../../../cpu/bug.ts";
+import { describe_context, in_nmi } from "../../../cpu/context.ts";
+import { this_cpu_ptr, type Cpu } from "../../../cpu/cpu.ts";
+import { oracle_move } from "../../../cpu/oracle.ts";
+import { list_del, list_empty, list_first, list_splice_tail } from "../../lib/list.ts";
+import { next_node, numa_mem_id } from "../page_alloc/zone.ts";
+import { __kmem_cache_free_bulk, read_slots } from "./bulk_free.ts";
+import { __slab_free } from "./free.ts";
+import { get_partial_node_bulk, has_spare_slabs, may_defrag_remote_nodes } from "./get_partial.ts";
+import { maybe_wipe_obj_freeptr } from "./hooks.ts";
+import { alloc_from_new_slab, new_slab } from "./new_slab.ts";
+import { add_partial, lock_node, set_node_partial_state, unlock_node } from "./partial.ts";
+import { get_node } from "./slab.ts";
+import {
+  get_freepointer,
+  make_word,
+  slab_update_freelist,
+  slab_word,
+  word_freelist,
+  word_full,
+  word_inuse,
+} from "./slab_word.ts";
+import { stat } from "./stat.ts";
+
+const { slub: SLUB } = PerCpu.offset;
+const { pc_slabs: PC_SLABS } = SlubCpu.offset;
+const { depth: DEPTH } = CpuSlot.offset;
+const { slab_list: SLAB_LIST, objects: OBJECTS } = Slab.offset;
+const { partial: PARTIAL } = KmemCacheNode.offset;
+const { next: NEXT } = ListHead.offset;
+const { slots: SLOTS } = ObjectArray.offset;
+
+type Cache = Ptr<"kmem_cache">;
+type Node = Ptr<"kmem_cache_node">;
+type Objects = Ptr<"object_array">;
+
+/** &p[i] */
+function slot(p: Objects, i: number): Objects {
+  return (p + offsetof(element(SLOTS, i))) as Objects;
+}
+
+/**
+ * partial_context.slabs: a list head on the kernel stack, which is a word per nesting depth here. An interrupt that
+ * refills, too, is one deeper; the context itself refills only one thing at a time.
+ */
+function stack_list(cpu: Cpu): Ptr<"list_head"> {
+  const depth = cpu.mem.peek(cpu.slot, DEPTH);
+  assert(cpu, depth <= MAX_CONTEXTS, "more contexts than list heads");
+  return embedded_at(this_cpu_ptr(cpu, SLUB), PC_SLABS, depth, ListHead.size);
+}
+
+/**
+ * refill_objects() - get `min` to `max` objects: from partial slabs of this node, of other nodes, from new slabs.
+ *
+ * @kernel  mm/slub.c
+ * @param   p  receives the objects.
+ * @returns how many; less than `min` only for lack of memory. They are in transit.
+ * @context Hardirq, or Task if gfp may block.
+ */
+export function refill_objects(cpu: Cpu, s: Cache, p: Objects, gfp: number, min: number, max: number): number {
+  if (in_nmi(cpu)) bug(cpu, `refill_objects() in ${describe_context(cpu)}`);
+  const local = get_node(cpu, s, numa_mem_id(cpu));
+  let refilled = __refill_objects_node(cpu, s, p, gfp, min, max, local, true);
+  if (refilled >= min) return refilled;
+  refilled += __refill_objects_any(cpu, s, slot(p, refilled), gfp, min - refilled, max - refilled);
+  while (refilled < min) {
+    const slab = new_slab(cpu, s, gfp, SLAB_ALLOC_DEFAULT, NUMA_NO_NODE);
+    if (slab === NULL) break;
+    stat(cpu, s, STAT.ALLOC_SLAB);
+    refilled += alloc_from_new_slab(cpu, s, slab, slot(p, refilled), max - refilled, true);
+  }
+  return refilled;
+}
+
+/** @kernel mm/slub.c @returns how many objects. @param allow_spin  false: do not wait to take slabs from the node. */
+export function __refill_objects_node(
+  cpu: Cpu,
+  s: Cache,
+  p: Objects,
+  gfp: number,
+  min: number,
+  max: number,
+  n: Node,
+  allow_spin: boolean,
+): number {
+  const slabs = stack_list(cpu);
+  if (!get_partial_node_bulk(cpu, n, slabs, gfp, min, max, allow_spin)) return 0;
+  let refilled = 0;
+  while (refilled < max) {
+    const entry = list_first(cpu, slabs);
+    if (entry === NULL) break;
+    list_del(cpu, entry);
+    refilled = take_objects(cpu, s, container_of(entry, SLAB_LIST), n, p, refilled, max);
+  }
+  if (!list_empty(cpu, slabs)) return_slabs(cpu, n, slabs);
+  return refilled;
+}
+
+/** Takes the freelist of an isolated slab; what p has no room for goes back. @returns objects in p now. */
+function take_objects(cpu: Cpu, s: Cache, slab: Ptr<"slab">, n: Node, p: Objects, have: number, max: number): number {
+  const word = get_freelist_nofreeze(cpu, s, slab);
+  // May be more than was estimated: objects have been freed since.
+  let count = cpu.mem.read(slab, OBJECTS) - word_inuse(word);
+  let object = word_freelist(cpu, s, slab, word);
+  let refilled = have;
+  for (; count > 0 && refilled < max; count--, refilled++) {
+    const next = get_freepointer(cpu, s, object);
+    maybe_wipe_obj_freeptr(cpu, s, object);
+    cpu.mem.write(p, element(SLOTS, refilled), object);
+    oracle_move(cpu, object, O_FREELIST, O_TRANSIT);
+    object = next;
+  }
+  if (count > 0 && !__slab_try_return_freelist(cpu, s, n, slab, object, count)) {
+    free_chain(cpu, s, slab, object, count);
+  }
+  return refilled;
+}
+
+/** Frees a chain whose objects have not left O_FREELIST. */
+function free_chain(cpu: Cpu, s: Cache, slab: Ptr<"slab">, head: Ptr<"object">, count: number): void {
+  let tail = head;
+  for (let left = count; left > 1; left--) tail = get_freepointer(cpu, s, tail);
+  if (count === 1) oracle_move(cpu, head, O_FREELIST, O_TRANSIT); // __slab_free() reports single objects.
+  __slab_free(cpu, s, slab, head, tail, count);
+}
+
+/** Takes all free objects of an isolated slab. @kernel mm/slub.c @returns the slab word as it was. */
+function get_freelist_nofreeze(cpu: Cpu, s: Cache, slab: Ptr<"slab">): number {
+  const full = make_word(cpu, s, slab, NULL, cpu.mem.read(slab, OBJECTS));
+  for (;;) {
+    const word = slab_word(cpu, slab);
+    if (slab_update_freelist(cpu, s, slab, word, full)) return word;
+  }
+}
+
+/**
+ * __slab_try_return_freelist() - put the rest of a freelist back, if nobody has freed into the slab since it was taken.
+ *
+ * Why list_lock, and before the update (slub B29): another CPU may have freed into the slab, which put it on the partial
+ * list, and a third one, holding list_lock, popped that object and not yet removed the slab. Its freelist is NULL again,
+ * but it is linked.
+ *
+ * @kernel  mm/slub.c, as of 7.3-rc2
+ * @returns false: the objects are still the caller's.
+ * @context Any but NMI
+ */
+export function __slab_try_return_freelist(
+  cpu: Cpu,
+  s: Cache,
+  n: Node,
+  slab: Ptr<"slab">,
+  head: Ptr<"object">,
+  count: number,
+): boolean {
+  const word = slab_word(cpu, slab);
+  if (!word_full(word)) return false;
+  const new_word = make_word(cpu, s, slab, head, word_inuse(word) - count);
+  const flags = lock_node(cpu, n);
+  const returned = slab_update_freelist(cpu, s, slab, word, new_word);
+  if (returned) add_partial(cpu, n, slab, "tail");
+  unlock_node(cpu, n, flags);
+  return returned;
+}
+
+/** Puts isolated slabs back. They may have become empty meanwhile; then they stay all the same. */
+function return_slabs(cpu: Cpu, n: Node, slabs: Ptr<"list_head">): void {
+  const flags = lock_node(cpu, n);
+  for (let entry = cpu.mem.read(slabs, NEXT); entry !== slabs; entry = cpu.mem.read(entry, NEXT)) {
+    set_node_partial_state(cpu, n, container_of(entry, SLAB_LIST));
+  }
+  list_splice_tail(cpu, slabs, embedded(n, PARTIAL));
+  unlock_node(cpu, n, flags);
+}
+
+/** From nodes that have more slabs than they need. @kernel mm/slub.c @returns how many objects. */
+function __refill_objects_any(cpu: Cpu, s: Cache, p: Objects, gfp: number, min: number, max: number): number {
+  if (!may_defrag_remote_nodes(cpu, s)) return 0;
+  const first = numa_mem_id(cpu);
+  let refilled = 0;
+  let node = first;
+  do {
+    const n = get_node(cpu, s, node);
+    if (has_spare_slabs(cpu, s, n)) {
+      const rest = slot(p, refilled);
+      refilled += __refill_objects_node(cpu, s, rest, gfp, min - refilled, max - refilled, n, false);
+    }
+    node = next_node(cpu, node);
+  } while (node !== first && refilled < min);
+  return refilled;
+}
+
+/**
+ * __kmem_cache_alloc_bulk() - allocate exactly `size` objects from slabs, or none.
+ *
+ * @kernel  mm/slub.c
+ * @returns `size`, or 0: too little memory.
+ * @context Hardirq, or Task if gfp may block.
+ */
+export function __kmem_cache_alloc_bulk(cpu: Cpu, s: Cache, gfp: number, size: number, p: Objects): number {
+  const refilled = refill_objects(cpu, s, p, gfp, size, size);
+  if (refilled < size) {
+    __kmem_cache_free_bulk(cpu, s, read_slots(cpu, p, refilled));
+    return 0;
+  }
+  stat(cpu, s, STAT.ALLOC_SLOWPATH, size);
+  return size;
+}

@@ -1,0 +1,51 @@
+/**
+ * struct rcuwait: room for one sleeping task. include/linux/rcuwait.h, kernel/exit.c.
+ *
+ * A second waiter overwrites the first, which then may sleep for ever; the first to finish clears the other's entry.
+ * That is the kernel's behaviour, and what issue B25 of irq_work_sync() is about: users have to exclude each other.
+ *
+ * A single waiter is never lost: it publishes itself and then looks at the condition; the waker makes the condition true
+ * and then looks for a waiter.
+ */
+import { might_sleep } from "../../cpu/context.ts";
+import type { Cpu } from "../../cpu/cpu.ts";
+import { kick, schedule } from "../../cpu/sched.ts";
+import { P_KICK } from "../../layout/cpu.ts";
+import { Rcuwait } from "../../layout/types.ts";
+import type { Ptr } from "../../mem/struct.ts";
+
+const { task: TASK } = Rcuwait.offset;
+
+/** Nobody waits. @context Any; nobody else can see it */
+export function rcuwait_init(cpu: Cpu, w: Ptr<"rcuwait">): void {
+  cpu.mem.init(w, TASK, 0);
+}
+/** rcuwait_wait_event() - sleep until condition(cpu, arg) holds. @context Task, may sleep. @pairs rcuwait_wake_up() */
+export function rcuwait_wait_event(
+  cpu: Cpu,
+  w: Ptr<"rcuwait">,
+  condition: (cpu: Cpu, arg: Ptr<never>) => boolean,
+  arg: Ptr,
+): void {
+  might_sleep(cpu, "rcuwait_wait_event");
+  for (;;) {
+    cpu.mem.take_pending(P_KICK);
+    cpu.mem.write_once(w, TASK, cpu.id + 1);
+    if (condition(cpu, arg as Ptr<never>)) break;
+    do schedule(cpu);
+    while ((cpu.mem.pending() & P_KICK) === 0);
+  }
+  cpu.mem.write_once(w, TASK, 0);
+}
+/**
+ * rcuwait_wake_up() - end the sleep of the task that waits, if any.
+ * The waiter may return as soon as the condition is true, before this call. So the caller runs where RCU waits for it,
+ * and who wants to free the rcuwait first waits for a grace period.
+ * @returns whether there was one. @context Any but NMI, as an RCU reader
+ */
+export function rcuwait_wake_up(cpu: Cpu, w: Ptr<"rcuwait">): boolean {
+  const task = cpu.mem.read_once(w, TASK);
+  if (task === 0) return false;
+  kick(cpu, task - 1);
+  return true;
+}
