@@ -244,8 +244,8 @@ export class Engine {
     const operation = this.programs.cpus[lane.id]?.[lane.done];
     if (operation !== undefined) return operation;
     if (this.programsEnded()) {
-      if (this.finalDone) throw FINISHED;
-      if (lane.id === 0) return this.finalOperation;
+      if (!this.finalDone && lane.id === 0) return this.finalOperation;
+      if (this.finalDone && this.lanes.every((other) => !other.begun || !this.isEnabled(other))) throw FINISHED;
     }
     return this.programs.idle;
   }
@@ -320,8 +320,12 @@ export class Engine {
       const other = this.lanes[(lane.id + i) % this.lanes.length];
       if (other !== lane && this.isEnabled(other)) this.offer(SWITCH + other.id, other.id);
     }
-    if (decision.count === 0) this.offer(TIME, -1);
-    if (this.nmisLeft > 0) {
+    const ended = this.finalDone && this.programsEnded(); // What has begun, handlers above all, still ends.
+    if (decision.count === 0) {
+      if (ended) throw FINISHED;
+      this.offer(TIME, -1);
+    }
+    if (this.nmisLeft > 0 && !ended) {
       if (!blocked && !in_nmi(cpu)) this.offer(NMI, -1);
       for (const other of this.lanes) {
         if (other.isBlocked && !this.isEnabled(other) && other.level < 2) this.offer(NMI_TO + other.id, -1);
@@ -331,7 +335,7 @@ export class Engine {
     if (bits & OPTIONAL_IRQS && !irqs_disabled(cpu)) {
       for (let bit = bits & OPTIONAL_IRQS; bit !== 0; bit &= bit - 1) this.offer(IRQ + 31 - Math.clz32(bit & -bit), -1);
     }
-    if (this.ticksLeft > 0) this.offer(TICK, -1);
+    if (this.ticksLeft > 0 && !ended) this.offer(TICK, -1);
     if (decision.count === 1) return decision.choices[0];
     this.points++;
     const index = (this.strategy as Strategy).choose(decision);
