@@ -123,9 +123,11 @@ export function park(cpu: Cpu, attempt: (cpu: Cpu, arg: Ptr<never>) => boolean, 
   for (;;) {
     kicked |= cpu.mem.take_pending(P_KICK);
     if (attempt(cpu, arg as Ptr<never>)) break;
-    const seen = cpu.mem.pending();
-    if ((seen & (P_KICK | P_STOP)) === 0 && deliverable(cpu, seen) === 0) cpu.mem.wait(seen);
-    cpu.mem.poll(0);
+    do {
+      const seen = cpu.mem.pending();
+      if ((seen & (P_KICK | P_STOP)) === 0 && deliverable(cpu, seen) === 0) cpu.mem.wait(seen);
+      cpu.mem.poll(0);
+    } while ((cpu.mem.pending() & P_KICK) === 0); // As in wait_event(): only a kick makes it look again.
   }
   if (kicked !== 0) cpu.mem.raise(cpu.pending, P_KICK);
 }
