@@ -10,29 +10,23 @@ export const SLAB_STORE_USER = 0x8; // debug: remember who allocated and who fre
 export const SLAB_TRACE = 0x10; // debug: trace each alloc and free
 export const SLAB_KMALLOC = 0x20; // a kmalloc bucket
 export const SLAB_HWCACHE_ALIGN = 0x40;
-export const SLAB_CACHE_DMA = 0x80;
 export const SLAB_RECLAIM_ACCOUNT = 0x100;
 export const SLAB_PANIC = 0x200;
 export const SLAB_TYPESAFE_BY_RCU = 0x400; // pages go back only after a grace period
 export const SLAB_NOLEAKTRACE = 0x800;
 export const SLAB_ACCOUNT = 0x1000;
-export const SLAB_NO_MERGE = 0x2000;
 export const SLAB_NO_SHEAVES = 0x4000; // bootstrap caches
 export const __OBJECT_POISON = 0x40000000; // SLAB_POISON, and the object body may be overwritten
 export const __CMPXCHG_DOUBLE = 0x20000000; // (freelist, counters) is updated by one compare-and-exchange
 
 export const SLAB_DEBUG_FLAGS = SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER | SLAB_TRACE | SLAB_CONSISTENCY_CHECKS;
-export const DEBUG_DEFAULT_FLAGS = SLAB_CONSISTENCY_CHECKS | SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER;
 /** Caches with any of these never get __CMPXCHG_DOUBLE. */
 export const SLAB_NO_CMPXCHG = SLAB_CONSISTENCY_CHECKS | SLAB_STORE_USER | SLAB_TRACE;
-export const DEBUG_METADATA_FLAGS = SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER;
 
 // Flags of one allocation.
 export const SLAB_ALLOC_DEFAULT = 0;
 export const SLAB_ALLOC_NOLOCK = 1; // may only try locks
-export const SLAB_ALLOC_NEW_SLAB = 2; // object extensions for a slab that nobody else sees yet
 export const SLAB_ALLOC_NO_RECURSE = 4; // allocate no sheaves on behalf of this allocation
-export const SLAB_ALLOC_NO_OBJ_EXT = 8;
 
 // Flags of one free.
 export const SLAB_FREE_DEFAULT = 0;

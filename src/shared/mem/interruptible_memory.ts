@@ -35,17 +35,17 @@ export class InterruptibleMemory extends BareMemory {
   }
 
   override read<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, "plain", V>): V {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     return this.words[(p + f) >> 2] as V;
   }
   override write<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, "plain", V>, v: NoInfer<V>): void {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     const i = (p + f) >> 2;
     this.words[i] = v;
     if (f & WIDE) this.words[i + 1] = 0;
   }
   override read_once<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", V>): V {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     return Atomics.load(this.words, (p + f) >> 2) as V;
   }
   override write_once<S extends string, V extends number>(
@@ -53,11 +53,11 @@ export class InterruptibleMemory extends BareMemory {
     f: Field<S, "atomic", V>,
     v: NoInfer<V>,
   ): void {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     Atomics.store(this.words, (p + f) >> 2, v);
   }
   override xchg<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", V>, v: NoInfer<V>): V {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     return Atomics.exchange(this.words, (p + f) >> 2, v) as V;
   }
   override cmpxchg<S extends string, V extends number>(
@@ -66,59 +66,59 @@ export class InterruptibleMemory extends BareMemory {
     expected: NoInfer<V>,
     v: NoInfer<V>,
   ): V {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     return Atomics.compareExchange(this.words, (p + f) >> 2, expected, v) as V;
   }
   override fetch_add<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", number>, n: number): number {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     return Atomics.add(this.words, (p + f) >> 2, n);
   }
   override fetch_or<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", number>, bits: number): number {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     return Atomics.or(this.words, (p + f) >> 2, bits);
   }
   override fetch_and<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", number>, bits: number): number {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     return Atomics.and(this.words, (p + f) >> 2, bits);
   }
   override init<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>, v: NoInfer<V>): void {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     const i = (p + f) >> 2;
     this.words[i] = v;
     if (f & WIDE) this.words[i + 1] = 0;
   }
   override data_race_read<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>): V {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     return this.words[(p + f) >> 2] as V;
   }
 
   override load_word(address: number): number {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     return this.words[address >> 2];
   }
   override store_word(address: number, v: number): void {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     this.words[address >> 2] = v;
   }
   override load_byte(address: number): number {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     return this.bytes[address];
   }
   override store_byte(address: number, v: number): void {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     this.bytes[address] = v;
   }
   override fill(address: number, bytes: number, byte: number): void {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     this.bytes.fill(byte, address, address + bytes);
   }
 
   override poll(point: number): void {
     if (point === this.armedPoint) this.armedPoint = this.source?.visited(point) ?? NO_POINT;
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
   }
   override raise(pending: Ptr<"cpu_pending">, bits: number): void {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     Atomics.or(this.words, pending >> 2, bits);
     Atomics.notify(this.words, pending >> 2);
   }
@@ -127,7 +127,7 @@ export class InterruptibleMemory extends BareMemory {
     waitForInterrupt(this.words, this.own, seen);
   }
   override relax(): void {
-    if (this.words[this.own] !== 0 || --this.countdown <= 0) this.trap();
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     pause();
   }
 }

@@ -14,7 +14,7 @@
  */
 import { O_FREELIST, O_NONE, O_SHEAF, O_USER } from "./oracle.ts";
 
-export const ISSUE_NONE = 0;
+const ISSUE_NONE = 0;
 export const ISSUE_BEGUN = 1 << 14; // its caller is still inside
 export const ISSUE_RETURNED = 2 << 14; // barriers have to wait for it
 const ISSUE_STATE = 3 << 14;

@@ -84,7 +84,7 @@ test("reaches exactly the interleavings there are: three CPUs, load and store ea
   const scenario: Scenario = { name: "orders", programs: [1, 2, 3].map((i) => [program(i)]) };
   const final: Scenario = { ...scenario, final: (cpu) => result(cpu, 0, get(cpu, 0)) };
   for (const filter of [true, false]) {
-    const found = outcomes(final, [0], 5, filter);
+    const found = outcomes(final, [0], 3, filter); // Three preemptions are all that six steps have room for.
     expect([...found].toSorted()).toEqual([...expected].toSorted());
   }
 });

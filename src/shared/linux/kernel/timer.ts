@@ -97,13 +97,14 @@ export function timer_pending(cpu: Cpu, timer: Ptr<"timer_list">): boolean {
 function lock_timer_base(cpu: Cpu, timer: Ptr<"timer_list">): Ptr<"timer_base"> {
   for (;;) {
     const flags = cpu.mem.read_once(timer, FLAGS);
-    if ((flags & TIMER_MIGRATING) === 0) {
+    if ((flags & TIMER_MIGRATING) !== 0) {
+      cpu.mem.relax();
+    } else {
       const base = per_cpu_ptr(cpu, BASES, flags & TIMER_CPUMASK);
       spin_lock(cpu, embedded(base, LOCK));
       if (((cpu.mem.read_once(timer, FLAGS) ^ flags) & (TIMER_CPUMASK | TIMER_MIGRATING)) === 0) return base;
       spin_unlock(cpu, embedded(base, LOCK));
     }
-    cpu.mem.relax();
   }
 }
 /** Takes the timer off its base. @returns whether it was armed. @context the base's lock is held */

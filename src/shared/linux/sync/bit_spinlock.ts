@@ -20,8 +20,7 @@ export function bit_spin_lock<S extends string>(
   if (in_nmi(cpu)) bug(cpu, `spins in NMI: bit ${bit} of ${p} (${describe_context(cpu)})`);
   preempt_disable(cpu);
   while ((cpu.mem.fetch_or(p, field, 1 << bit) & (1 << bit)) !== 0) {
-    do cpu.mem.relax();
-    while ((cpu.mem.read_once(p, field) & (1 << bit)) !== 0);
+    while ((cpu.mem.read_once(p, field) & (1 << bit)) !== 0) cpu.mem.relax();
   }
 }
 /** Takes the bit if it is free. @context Any, NMI included; disables preemption on success */

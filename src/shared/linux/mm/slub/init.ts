@@ -42,7 +42,8 @@ import { LC } from "../../sync/lockdep.ts";
 import { mutex_init } from "../../sync/mutex.ts";
 import { alloc_frozen_pages } from "../page_alloc/page_alloc.ts";
 import { get_order, page_address } from "../page_alloc/zone.ts";
-import { alloc_node_barn, create_cache, do_kmem_cache_create, percpu_block_size } from "./cache.ts";
+import { create_cache, do_kmem_cache_create } from "./cache.ts";
+import { alloc_node_barn, percpu_block_size } from "./cache_parts.ts";
 import { flush_cpu_sheaves } from "./flush.ts";
 import { calculate_sheaf_capacity } from "./geometry.ts";
 import { bind_new_slab } from "./new_slab.ts";
@@ -83,9 +84,9 @@ const { main: MAIN } = SlubPercpuSheaves.offset;
 const { type: TYPE } = Page.offset;
 
 /** slab_state: what works. */
-export const DOWN = 0;
-export const PARTIAL = 1; // kmem_cache_node
-export const UP = 2; // everything
+const DOWN = 0;
+const PARTIAL = 1; // kmem_cache_node
+const UP = 2; // everything
 
 type Cache = Ptr<"kmem_cache">;
 

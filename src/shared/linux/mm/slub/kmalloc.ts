@@ -53,7 +53,7 @@ export function assert_alive(cpu: Cpu, s: Cache): void {
  * @returns NULL: no memory.
  * @context Hardirq, or Task if gfp may block.
  */
-export function slab_alloc_node(cpu: Cpu, s: Cache, gfp: number, node: number, alloc_flags: number): Obj {
+function slab_alloc_node(cpu: Cpu, s: Cache, gfp: number, node: number, alloc_flags: number): Obj {
   slab_pre_alloc_hook(cpu, gfp);
   assert_alive(cpu, s);
   let object = alloc_from_pcs(cpu, s, gfp, alloc_flags, node);
@@ -111,7 +111,7 @@ export function kmalloc_flags(cpu: Cpu, size: number, gfp: number, alloc_flags: 
  * @kernel  mm/slub.c
  * @context Hardirq.
  */
-export function slab_free(cpu: Cpu, s: Cache, slab: Ptr<"slab">, object: Ptr): void {
+function slab_free(cpu: Cpu, s: Cache, slab: Ptr<"slab">, object: Ptr): void {
   assert_alive(cpu, s);
   if (!slab_free_hook(cpu, s, object, false)) return;
   if (can_free_to_pcs(cpu, slab) && free_to_pcs(cpu, s, object, true)) return;

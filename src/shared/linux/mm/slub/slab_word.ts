@@ -126,7 +126,7 @@ function update_freelist(
       ? cpu.mem.cmpxchg(slab, COUNTERS, old_word, new_word) === old_word
       : __update_freelist_slow(cpu, slab, old_word, new_word);
   if (updated) return true;
-  cpu.mem.relax();
+  // Differs: no cpu_relax(). The caller waits for nobody: what made this attempt fail is there already.
   stat(cpu, s, STAT.CMPXCHG_DOUBLE_FAIL);
   return false;
 }

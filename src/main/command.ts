@@ -1,0 +1,31 @@
+/** What a command of `sheaf` is, and where it writes. cli.ts has the list of them. */
+import type { Options, OptionSpec } from "./options.ts";
+
+/** Where a command writes: the process's streams, or a test's arrays. */
+export interface Output {
+  /** A line of the answer. */
+  out(line: string): void;
+  /** A line about the answer: errors, progress. */
+  err(line: string): void;
+  /** Replaces the present progress line; undefined if the output is no terminal. */
+  readonly progress: ((line: string) => void) | undefined;
+}
+
+export interface Command {
+  /** Words after the name in the usage line: "scenarios|points", or "". */
+  readonly usage: string;
+  /** What it does, in a paragraph. */
+  readonly description: string;
+  readonly options: readonly OptionSpec[];
+  /** How many words it takes besides options. */
+  readonly maxPositionals: number;
+  /** @returns the exit code. @throws UsageError, UnsupportedError */
+  run(options: Options, output: Output): Promise<number>;
+}
+
+/** An entry of the table of commands: enough for the help; the rest is loaded when the command is run. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<Command>;
+}

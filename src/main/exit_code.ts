@@ -1,0 +1,14 @@
+/** What the command's exit code says. Scripts rely on the numbers. */
+
+/** Nothing wrong was found. */
+export const EXIT_SUCCESS = 0;
+/** A verdict FAILURE: the machine broke a promise. */
+export const EXIT_FAILURE = 1;
+/** The command line cannot be run. */
+export const EXIT_USAGE = 2;
+/** What was asked for is not available here. */
+export const EXIT_UNSUPPORTED = 3;
+/** The run ended without an answer. */
+export const EXIT_INCONCLUSIVE = 4;
+/** Ctrl-C, as shells report it: 128 + SIGINT. */
+export const EXIT_INTERRUPTED = 130;

@@ -1,0 +1,235 @@
+/**
+ * Machine: the threads of one machine and the memory they share. The main thread only looks: it never blocks, so that
+ * progress, Ctrl-C and dead threads reach it at any time.
+ *
+ * Each CPU and the controller is one piscina task on a thread of its own. Whatever happens to a CPU's thread, `outcomes`
+ * settles: a thread that exits or is killed is a CPU that is lost, and stops the machine; one that does not return
+ * after the machine was stopped is given up and terminated.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { Piscina } from "piscina";
+import { init_cpu_slots } from "../shared/cpu/boot.ts";
+import { CB } from "../shared/layout/callbacks.ts";
+import { Globals } from "../shared/layout/globals.ts";
+import { MachineMap, type MachineShape } from "../shared/layout/map.ts";
+import { BareMemory } from "../shared/mem/bare_memory.ts";
+import { SharedOracle } from "../shared/mem/shared_oracle.ts";
+import { Barrier, type BarrierOutcome, deadlineAfter } from "../shared/sync/index.ts";
+import { Control } from "../workers/control.ts";
+import type { ControllerTask } from "../workers/controller.ts";
+import type { CpuOutcome, CpuTask } from "../workers/cpu.ts";
+import { haltMachine, stopMachine } from "../workers/stop.ts";
+import { UnsupportedError } from "./errors.ts";
+
+const {
+  nr_cpus: NR_CPUS,
+  nr_nodes: NR_NODES,
+  seed: SEED,
+  irqwork_mode: IRQWORK_MODE,
+  barrier_order: BARRIER_ORDER,
+  kernel_behaviour: KERNEL_BEHAVIOUR,
+  spurious: SPURIOUS,
+  tiny: TINY,
+  panic_on_warn: PANIC_ON_WARN,
+  poison_free: POISON_FREE,
+  nmi_handler: NMI_HANDLER,
+  irq_handler: IRQ_HANDLER,
+  online: ONLINE,
+} = Globals.offset;
+
+/** The main thread's number at the boot barrier. */
+const THREAD_ID = 101;
+const BOOT_TIMEOUT_MS = 60_000;
+const BOOT_SLICE_MS = 200;
+/** How long a stopped machine's threads may take to return. Each stops at its next step. */
+const HALT_TIMEOUT_MS = 10_000;
+
+/** What the machine's memory says about it from the start. */
+export interface MachineConfig {
+  readonly shape: MachineShape;
+  readonly seed: number;
+  readonly irqwork: number;
+  readonly barrierOrder: number;
+  /** KB_* bits. */
+  readonly kernelBehaviour: number;
+  /** Probability that a trylock fails for no reason. */
+  readonly spurious: number;
+  readonly tiny: boolean;
+}
+/** What its threads do. */
+export interface MachineThreads {
+  /** Module whose default export is the CPUs' task function, and what it gets besides the CpuTask. */
+  readonly cpuModule: URL;
+  readonly cpuTask: object;
+  readonly nmisPerTick: number;
+  readonly noise: boolean;
+  /** Events per second that the controller raises. */
+  readonly nmiRate: number;
+  readonly irqRate: number;
+}
+
+/** As CpuOutcome, or: the thread died, or did not return. */
+export type Outcome = CpuOutcome | { readonly kind: "lost"; readonly cpu: number; readonly message: string };
+
+export class Machine {
+  readonly map: MachineMap;
+  readonly control: Control;
+  readonly oracle: SharedOracle;
+  /** The machine's memory as the main thread sees it. */
+  readonly mem: BareMemory;
+  /** All CPUs have booted, or one has ended. */
+  readonly booted: Promise<void>;
+  /** How each CPU ended; by CPU. */
+  readonly outcomes: Promise<readonly Outcome[]>;
+  /** What went wrong besides the CPUs, if anything. */
+  trouble: string | undefined;
+  private readonly pool: Piscina;
+  private readonly controller: Promise<void>;
+  private readonly runs: readonly Promise<Outcome>[];
+  /** Aborted when the machine has been told to stop at once. */
+  private readonly halted = new AbortController();
+
+  constructor(config: MachineConfig, threads: MachineThreads) {
+    const { shape, seed } = config;
+    const { buffer, oracle } = allocate(shape);
+    this.map = new MachineMap(shape);
+    this.mem = new BareMemory(buffer, 0);
+    this.control = Control.create(shape.cpus + 2);
+    this.oracle = oracle;
+    powerOn(this.mem, this.map, config);
+
+    this.pool = new Piscina({
+      minThreads: shape.cpus + 1,
+      maxThreads: shape.cpus + 1,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: Infinity,
+      recordTiming: false,
+      env: { ...process.env, NODE_OPTIONS: "" },
+    });
+    this.pool.on("error", () => this.halt()); // The run that broke rejects, too; this is for errors between runs.
+    const common = { buffer, control: this.control.buffer, shape, seed };
+    const { nmiRate, irqRate, nmisPerTick, noise } = threads;
+    this.runs = Array.from({ length: shape.cpus }, (_, cpu) =>
+      this.runCpu({ ...common, ...threads.cpuTask, oracle: oracle.buffer, cpu, nmisPerTick, noise }, threads.cpuModule),
+    );
+    const controllerTask: ControllerTask = { ...common, nmiRate, irqRate };
+    this.controller = this.runOn(threadModule("../workers/controller", import.meta.url), controllerTask).then(
+      () => undefined,
+      (error: unknown) => {
+        if (this.halted.signal.aborted) return; // We ended it.
+        this.trouble = `the controller's thread ended: ${messageOf(error)}`;
+        this.halt(); // Without ticks nothing would end.
+      },
+    );
+    this.booted = this.waitForBoot();
+    this.outcomes = this.collect();
+  }
+
+  /** Lets all CPUs finish, drain and check; outcomes settles then. */
+  stop(): void {
+    stopMachine(this.mem, this.map);
+  }
+  /** Stops all CPUs where they stand. */
+  halt(): void {
+    haltMachine(this.mem, this.map);
+    this.halted.abort();
+  }
+  /** Ends all threads. The memory can still be read. */
+  async shutDown(): Promise<void> {
+    this.control.quit();
+    await Promise.race([this.controller, delay(HALT_TIMEOUT_MS, undefined, { ref: false })]);
+    await this.pool.destroy();
+  }
+  /** The threads, for tests that kill one. */
+  get threads(): Piscina["threads"] {
+    return this.pool.threads;
+  }
+
+  private runOn(module: URL, task: object): Promise<unknown> {
+    return this.pool.run(task, { filename: fileURLToPath(module) }) as Promise<unknown>;
+  }
+  private async runCpu(task: CpuTask, module: URL): Promise<Outcome> {
+    try {
+      const outcome = (await this.runOn(module, task)) as CpuOutcome;
+      if (outcome.kind !== "rested") this.halted.abort();
+      return outcome;
+    } catch (error) {
+      if (this.halted.signal.aborted) return { kind: "stopped", cpu: task.cpu }; // We ended it.
+      this.control.fail(task.cpu);
+      this.halt();
+      return { kind: "lost", cpu: task.cpu, message: `its thread ended: ${messageOf(error)}` };
+    }
+  }
+  private async waitForBoot(): Promise<void> {
+    const ended = Promise.race(this.runs).then(() => "ended" as const);
+    const deadlineMs = performance.now() + BOOT_TIMEOUT_MS;
+    let outcome: BarrierOutcome | "ended" = "timed-out";
+    while (outcome === "timed-out" && performance.now() < deadlineMs) {
+      // In slices: a wait for threads that will never come must not outlive them.
+      const barrier = Barrier.waitAsync(this.control.bootBarrier, THREAD_ID, deadlineAfter(BOOT_SLICE_MS));
+      outcome = await Promise.race([ended, barrier]);
+    }
+    if (outcome === "last" || outcome === "released") return;
+    if (outcome === "timed-out") this.trouble = `not all threads were up after ${BOOT_TIMEOUT_MS / 1000} s`;
+    // The others stand at the barrier, where no interrupt reaches them.
+    this.halt();
+    await this.pool.destroy();
+  }
+  private async collect(): Promise<readonly Outcome[]> {
+    const giveUp = haltTimeout(this.halted.signal);
+    return Promise.all(
+      this.runs.map((run, cpu) =>
+        Promise.race([
+          run,
+          giveUp.then((): Outcome => ({ kind: "lost", cpu, message: "its thread does not return: it takes no step" })),
+        ]),
+      ),
+    );
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** @throws UnsupportedError  the computer has not got that much */
+function allocate({ bytes, cpus }: MachineShape): { buffer: SharedArrayBuffer; oracle: SharedOracle } {
+  try {
+    return { buffer: new SharedArrayBuffer(bytes), oracle: SharedOracle.create(bytes, cpus) };
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UnsupportedError("there is not enough memory for such a machine: give a smaller --memory");
+  }
+}
+
+/** Settles some time after the signal. */
+async function haltTimeout(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+  await delay(HALT_TIMEOUT_MS, undefined, { ref: false });
+}
+
+/** The URL of a module that is a thread's entry, named without its extension: in dist it is .js. */
+export function threadModule(path: string, from: string): URL {
+  return new URL(`${path}${from.endsWith(".ts") ? ".ts" : ".js"}`, from);
+}
+
+/** Writes the configuration, and the power-on state of every CPU. */
+function powerOn(mem: BareMemory, map: MachineMap, config: MachineConfig): void {
+  const { globals } = map;
+  const { shape } = config;
+  mem.poke(globals, NR_CPUS, shape.cpus);
+  mem.poke(globals, NR_NODES, shape.nodes);
+  mem.poke(globals, SEED, config.seed | 0);
+  mem.poke(globals, IRQWORK_MODE, config.irqwork);
+  mem.poke(globals, BARRIER_ORDER, config.barrierOrder);
+  mem.poke(globals, KERNEL_BEHAVIOUR, config.kernelBehaviour);
+  mem.poke(globals, SPURIOUS, Math.min(Math.round(config.spurious * 2 ** 32), 2 ** 32 - 1) | 0);
+  mem.poke(globals, TINY, config.tiny ? 1 : 0);
+  mem.poke(globals, PANIC_ON_WARN, 1);
+  mem.poke(globals, POISON_FREE, 1);
+  mem.poke(globals, NMI_HANDLER, CB.nmi_handler);
+  mem.poke(globals, IRQ_HANDLER, CB.irq_handler);
+  mem.poke(globals, ONLINE, 2 ** shape.cpus - 1);
+  init_cpu_slots(mem, map);
+}

@@ -1,0 +1,31 @@
+/** The object that `--json` prints. Its keys are an interface: add to them, change none. */
+import type { TortureResult } from "../torture/run.ts";
+
+export function jsonReport({ config, verdict, elapsedMs, summary, failures }: TortureResult): string {
+  const { nmis, kfreeRcuNolock } = summary;
+  return JSON.stringify({
+    verdict,
+    seed: config.seed,
+    cpus: config.shape.cpus,
+    duration_ms: Math.round(elapsedMs),
+    irqwork: config.irqwork,
+    ops: summary.ops,
+    nmis: nmis.controller + nmis.local,
+    irqs: summary.irqs,
+    nmis_by_context: summary.nmisByContext,
+    nmis_by_source: nmis,
+    grace_periods: summary.gracePeriods,
+    rcu_barriers: summary.rcuBarriers,
+    irq_work_runs: summary.irqWorkRuns,
+    kfree_rcu_nolock: {
+      calls: kfreeRcuNolock.calls,
+      sheaf: kfreeRcuNolock.sheaf,
+      objects_by_rcu: kfreeRcuNolock.objectsByRcu,
+      rcu_sheaves: kfreeRcuNolock.rcuSheaves,
+    },
+    kmalloc_nolock: summary.kmallocNolock,
+    kfree_nolock: summary.kfreeNolock,
+    reader_age: summary.readerAge,
+    failures,
+  });
+}

@@ -1,0 +1,74 @@
+/** The table at the end of a torture run. Every number says what it counts; rows with nothing to tell are left out. */
+import type { Summary } from "./summary.ts";
+
+type Row = readonly [what: string, numbers: string];
+
+/** The table's lines. @param elapsedMs  for the rates. */
+export function summaryTable(summary: Summary, elapsedMs: number): readonly string[] {
+  const { nmis, raised, kfreeRcuNolock, kfreeRcu, kmallocNolock, kfreeNolock, slab } = summary;
+  const seconds = elapsedMs / 1000;
+  const rate = (n: number): string => `${count(n)} (${count(n / seconds)}/s)`;
+  const rows: Row[] = [
+    ["operations", rate(summary.ops)],
+    ["allocations", parts({ fast: slab.ALLOC_FASTPATH, slow: slab.ALLOC_SLOWPATH, "new slabs": slab.ALLOC_SLAB })],
+    ["kmalloc_nolock", parts(kmallocNolock)],
+    ["frees", parts({ sheaf: slab.FREE_FASTPATH, slab: slab.FREE_SLOWPATH })],
+    ["kfree_nolock", parts(kfreeNolock)],
+    ["kfree_rcu", `${count(kfreeRcu.calls)}: ${parts({ sheaf: kfreeRcu.sheaf, krc: kfreeRcu.krc })}`],
+    [
+      "kfree_rcu_nolock",
+      `${count(kfreeRcuNolock.calls)}: ${parts({
+        sheaf: kfreeRcuNolock.sheaf,
+        objects_by_rcu: kfreeRcuNolock.objectsByRcu,
+        "rcu_sheaves (full sheaves)": kfreeRcuNolock.rcuSheaves,
+      })}`,
+    ],
+    ["NMIs delivered", rate(nmis.controller + nmis.local)],
+    ["  by source", `controller ${count(nmis.controller)} of ${count(raised.nmis)} raised, local ${count(nmis.local)}`],
+    ["  hit", parts(summary.nmisByContext)],
+    ["IRQs delivered", `${rate(summary.irqs)} of ${count(raised.irqs)} raised`],
+    ["ticks, IPIs, IRQs hit", parts(summary.irqsByContext)],
+    ["ticks", `${count(summary.ticks)} taken, ${count(raised.ticks)} jiffies`],
+    ["grace periods", `${count(summary.gracePeriods)}, expedited ${count(summary.expeditedGracePeriods)}`],
+    ["callbacks", count(summary.callbacks)],
+    ["irq_work runs", count(summary.irqWorkRuns)],
+    ["barriers", parts({ rcu: summary.rcuBarriers, kvfree_rcu: summary.kvfreeBarriers })],
+    ["caches", `${count(summary.caches)} created and destroyed`],
+    ["reader age", histogram(summary.readerAge)],
+    ...(summary.memoryShort === 0 ? [] : [["out of memory", `${count(summary.memoryShort)} kmalloc() calls`] as const]),
+  ];
+  const width = Math.max(...rows.map(([what]) => what.length));
+  return [...rows.map(([what, numbers]) => `${what.padEnd(width)}  ${numbers}`), ...pointTable(summary)];
+}
+
+/** Named points: visits, and how many NMIs came exactly there. */
+function pointTable({ points }: Summary): readonly string[] {
+  const entries = Object.entries(points);
+  const width = Math.max(...entries.map(([name]) => name.length));
+  const cells = (numbers: readonly (number | string)[]): string =>
+    numbers.map((n) => (typeof n === "string" ? n : count(n)).padStart(12)).join("");
+  return [
+    `${"points, NMIs that hit them".padEnd(width)}${cells(["visits", "controller", "local"])}`,
+    ...entries.map(
+      ([name, { visited, controller, local }]) => `${name.padEnd(width)}${cells([visited, controller, local])}`,
+    ),
+  ];
+}
+
+/** Points that were visited, but at which no NMI came. */
+export function missedPoints({ points }: Summary): readonly string[] {
+  return Object.entries(points)
+    .filter(([, { visited, controller, local }]) => visited > 0 && controller + local === 0)
+    .map(([name]) => name);
+}
+
+function parts(numbers: Readonly<Record<string, number>>): string {
+  return Object.entries(numbers)
+    .map(([what, n]) => `${what} ${count(n)}`)
+    .join(", ");
+}
+/** "0: 1,234  1: 56  2+: 0" */
+function histogram(ages: readonly number[]): string {
+  return ages.map((n, age) => `${age}${age === ages.length - 1 ? "+" : ""}: ${count(n)}`).join("  ");
+}
+const count = (n: number): string => Math.round(n).toLocaleString("en-US");

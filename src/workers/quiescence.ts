@@ -1,0 +1,131 @@
+/**
+ * The account of a machine at rest: what was taken from the allocators has come back, and nothing waits anywhere. Spec
+ * slub 14, "at quiescence"; rcu I-RCU-14.
+ *
+ * Compared with the state right after boot: per cache the objects in use, those apart that are sheaves themselves (how
+ * many sheaves lie in barns and as spares depends on the past), and the pages by what they are used for.
+ */
+import { bug } from "../shared/cpu/bug.ts";
+import type { Cpu } from "../shared/cpu/cpu.ts";
+import { Globals } from "../shared/layout/globals.ts";
+import { Page, PGTY_large_kmalloc, PGTY_slab } from "../shared/layout/page.ts";
+import { KmemCache, Slab, SlabGlobals } from "../shared/layout/slab.ts";
+import { ListHead } from "../shared/layout/types.ts";
+import { kmem_cache_shrink, kvfree_rcu_barrier, rcu_barrier } from "../shared/linux/api.ts";
+import { check_deferred } from "../shared/linux/mm/kvfree_rcu/check.ts";
+import { deferred_work_barrier } from "../shared/linux/mm/kvfree_rcu/barrier.ts";
+import { check_page_allocator } from "../shared/linux/mm/page_alloc/check.ts";
+import { nr_free_pages, nr_trylock_free_pages } from "../shared/linux/mm/page_alloc/page_alloc.ts";
+import { pfn_to_page, virt_to_head_page } from "../shared/linux/mm/page_alloc/zone.ts";
+import { cache_name } from "../shared/linux/mm/slub/cache_name.ts";
+import { type CacheCensus, take_census } from "../shared/linux/mm/slub/check_sheaves.ts";
+import { container_of, embedded, type Ptr } from "../shared/mem/struct.ts";
+import { wait_until_at_rest } from "./at_rest.ts";
+import { allocated_objects, check_places, describe_objects } from "./oracle_account.ts";
+
+const { slab: SLAB } = Globals.offset;
+const { slab_caches: SLAB_CACHES } = SlabGlobals.offset;
+const { next: NEXT } = ListHead.offset;
+const { list: LIST } = KmemCache.offset;
+const { type: TYPE, order: ORDER } = Page.offset;
+const { slab_cache: SLAB_CACHE } = Slab.offset;
+
+type Cache = Ptr<"kmem_cache">;
+
+/** What a machine uses. */
+export interface Account {
+  /** Objects with users, sheaves left out; by cache. */
+  readonly users: ReadonlyMap<Cache, number>;
+  /** Which they are, if an oracle watches; large kmallocs, too. */
+  readonly objects: ReadonlySet<Ptr>;
+  readonly censuses: readonly CacheCensus[];
+  readonly largeKmallocPages: number;
+  /** Free, or in slabs. */
+  readonly managedPages: number;
+  readonly problems: readonly string[];
+}
+
+/** Counts everything. Peeks only. @context Any, machine at rest or booting */
+export function take_account(cpu: Cpu): Account {
+  const { mem } = cpu;
+  const problems = [...check_page_allocator(cpu), ...check_deferred(cpu)];
+  const users = new Map<Cache, number>();
+  const censuses: CacheCensus[] = [];
+  const sheaves: Ptr[] = [];
+  for (const s of caches_of(cpu)) {
+    const census = take_census(cpu, s);
+    censuses.push(census);
+    problems.push(...census.problems.map((problem) => `cache ${cache_name(cpu, s)}: ${problem}`));
+    users.set(s, census.inuse - census.cached.size);
+    sheaves.push(...census.sheaves);
+  }
+  for (const sheaf of sheaves) {
+    if (sheaf < cpu.map.pages) continue; // The bootstrap sheaf.
+    const s = mem.peek(virt_to_head_page(cpu, sheaf) as Ptr as Ptr<"slab">, SLAB_CACHE);
+    users.set(s, (users.get(s) ?? 0) - 1);
+  }
+  const objects = allocated_objects(cpu);
+  for (const sheaf of sheaves) objects.delete(sheaf);
+  let largeKmallocPages = 0;
+  let slabPages = 0;
+  for (let pfn = 0; pfn < cpu.map.nrPages; pfn++) {
+    const page = pfn_to_page(cpu, pfn);
+    const type = mem.peek(page, TYPE);
+    if (type === PGTY_slab) slabPages += 1 << mem.peek(page, ORDER);
+    if (type === PGTY_large_kmalloc) largeKmallocPages += 1 << mem.peek(page, ORDER);
+  }
+  return {
+    users,
+    objects,
+    censuses,
+    problems,
+    largeKmallocPages,
+    managedPages: nr_free_pages(cpu) + nr_trylock_free_pages(cpu) + slabPages,
+  };
+}
+
+/** Drains everything that waits, then compares with the state after boot. @context Task, all other CPUs at rest */
+export function check_quiescence(cpu: Cpu, baseline: Account): void {
+  drain(cpu);
+  const problems = wait_until_at_rest(cpu);
+  const now = take_account(cpu);
+  problems.push(...now.problems, ...check_places(cpu, now.censuses));
+  for (const [s, users] of now.users) {
+    const before = baseline.users.get(s);
+    if (before === undefined) problems.push(`cache ${cache_name(cpu, s)} was not destroyed`);
+    else if (users !== before)
+      problems.push(`cache ${cache_name(cpu, s)}: ${users} objects in use, ${before} after boot`);
+  }
+  for (const s of baseline.users.keys()) if (!now.users.has(s)) problems.push(`cache at 0x${s.toString(16)} is gone`);
+  const leaked = [...now.objects].filter((object) => !baseline.objects.has(object));
+  problems.push(...describe_objects(cpu, "not given back: object", leaked));
+  compare(problems, "pages of large kmallocs", now.largeKmallocPages, baseline.largeKmallocPages);
+  compare(problems, "pages free or in slabs", now.managedPages, baseline.managedPages);
+  if (problems.length > 0) bug(cpu, `at quiescence: ${problems.join("\n  ")}`);
+}
+
+/** Twice: callbacks and work of the first round may have left something to the second. */
+function drain(cpu: Cpu): void {
+  for (let round = 0; round < 2; round++) {
+    kvfree_rcu_barrier(cpu);
+    deferred_work_barrier(cpu);
+    rcu_barrier(cpu);
+    for (const s of caches_of(cpu)) kmem_cache_shrink(cpu, s);
+  }
+  kvfree_rcu_barrier(cpu);
+  rcu_barrier(cpu);
+}
+
+/** The caches of the machine, as a snapshot. */
+function caches_of(cpu: Cpu): readonly Cache[] {
+  const head = embedded(embedded(cpu.globals, SLAB), SLAB_CACHES);
+  const caches: Cache[] = [];
+  for (let entry = cpu.mem.peek(head, NEXT); entry !== head; entry = cpu.mem.peek(entry, NEXT)) {
+    caches.push(container_of(entry, LIST));
+  }
+  return caches;
+}
+
+function compare(problems: string[], what: string, now: number, before: number): void {
+  if (now !== before) problems.push(`${what}: ${now}, ${before} after boot`);
+}

@@ -1,0 +1,135 @@
+/** The command line: what is refused, how, and what help and version say. */
+import { describe, expect, test } from "vitest";
+import { main } from "../../src/main/cli.ts";
+import type { Output } from "../../src/main/command.ts";
+import { KERNEL_BASELINE } from "../../src/main/version.ts";
+import { POINT_NAMES } from "../../src/shared/layout/points.ts";
+
+interface Captured {
+  readonly code: number;
+  readonly out: readonly string[];
+  readonly err: readonly string[];
+}
+
+async function sheaf(line: string): Promise<Captured> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const output: Output = { out: (text) => out.push(text), err: (text) => err.push(text), progress: undefined };
+  const code = await main(line === "" ? [] : line.split(" "), output);
+  return { code, out, err };
+}
+
+describe("bad input is one line on stderr that says what to do", () => {
+  test.each([
+    ["frobnicate", "unknown command 'frobnicate': use torture, layout, list, or --help"],
+    ["--bogus", "unknown option --bogus: see --help"],
+    ["torture --bogus=3", "unknown option --bogus: see --help"],
+    ["torture -x", "unknown option -x: see --help"],
+    ["torture --cpu 3", "unknown option --cpu: did you mean --cpus?"],
+    ["torture --duratoin 3s", "unknown option --duratoin: did you mean --duration?"],
+    ["torture 4", "unexpected argument '4': see --help"],
+    ["torture --cpus", "--cpus needs a value: --cpus N"],
+    ["torture --cpus=", "--cpus needs a value: --cpus N"],
+    ["torture --cpus --json", "--cpus needs a value: --cpus N"],
+    ["torture --json=yes", "--json takes no value"],
+    ["torture --cpus 2 --cpus 3", "--cpus is given twice: give it once"],
+    ["torture --json --json", "--json is given twice: give it once"],
+    ["torture --cpus 0", "--cpus must be an integer from 1 to 31, not '0'"],
+    ["torture --cpus -1", "--cpus must be an integer from 1 to 31, not '-1'"],
+    ["torture --cpus NaN", "--cpus must be an integer from 1 to 31, not 'NaN'"],
+    ["torture --cpus 1e1", "--cpus must be an integer from 1 to 31, not '1e1'"],
+    ["torture --cpus 2.5", "--cpus must be an integer from 1 to 31, not '2.5'"],
+    ["torture --cpus 99999999999999999999", "--cpus must be an integer from 1 to 31, not '99999999999999999999'"],
+    ["torture --duration 0", "--duration must be a time such as 500ms, 10s, 5m or 2h, at most 7 days, not '0'"],
+    ["torture --duration -5s", "--duration must be a time such as 500ms, 10s, 5m or 2h, at most 7 days, not '-5s'"],
+    ["torture --duration 9d", "--duration must be a time such as 500ms, 10s, 5m or 2h, at most 7 days, not '9d'"],
+    ["torture --duration 169h", "--duration must be a time such as 500ms, 10s, 5m or 2h, at most 7 days, not '169h'"],
+    ["torture --seed x", "--seed must be an integer from 0 to 4294967295, not 'x'"],
+    ["torture --seed -1", "--seed must be an integer from 0 to 4294967295, not '-1'"],
+    ["torture --seed 4294967296", "--seed must be an integer from 0 to 4294967295, not '4294967296'"],
+    ["torture --nmi -3", "--nmi must be a rate per second such as 0, 500, 20k or 1M, at most 10M, not '-3'"],
+    ["torture --nmi 11M", "--nmi must be a rate per second such as 0, 500, 20k or 1M, at most 10M, not '11M'"],
+    ["torture --nmi 5k:remote", "the source in --nmi must be controller or local, not 'remote'"],
+    ["torture --nmi 1:local:2", "--nmi must be RATE or RATE:controller or local, not '1:local:2'"],
+    [
+      "torture --irq Infinity",
+      "--irq must be a rate per second such as 0, 500, 20k or 1M, at most 10M, not 'Infinity'",
+    ],
+    ["torture --memory lots", "--memory must be a size such as 512KiB, 64MiB or 1GiB, not 'lots'"],
+    ["torture --memory -1MiB", "--memory must be a size such as 512KiB, 64MiB or 1GiB, not '-1MiB'"],
+    ["torture --memory 5000", "memory must be a multiple of 4096 bytes"],
+    ["torture --memory 64KiB", "memory is too small for 4 CPUs: give at least 1 MiB"],
+    ["torture --memory 4GiB", "memory must be less than 2 GiB"],
+    ["torture --scenario nothing", "each of --scenario must be nolock, kunit, barriers, llist or rcu, not 'nothing'"],
+    ["torture --scenario rcu,", "each of --scenario must be nolock, kunit, barriers, llist or rcu, not ''"],
+    ["torture --scenario rcu,rcu", "--scenario names 'rcu' twice: name it once"],
+    [
+      "torture --config large",
+      "--config must be tiny, quiet-memory, spurious=P or nodes=N, separated by commas, not 'large'",
+    ],
+    [
+      "torture --config tiny=1",
+      "--config must be tiny, quiet-memory, spurious=P or nodes=N, separated by commas, not 'tiny=1'",
+    ],
+    ["torture --config tiny,tiny", "--config names 'tiny' twice: name it once"],
+    ["torture --config spurious=2", "spurious must be a probability from 0 to 1, not '2'"],
+    ["torture --config nodes=9", "nodes must be an integer from 1 to 4, not '9'"],
+    ["torture --irqwork soon", "--irqwork must be prompt, late or mixed, not 'soon'"],
+    ["torture --barrier-order krfd", "--barrier-order must be dfdrk, dfrk or fdrk, not 'krfd'"],
+    [
+      "torture --kernel-behaviour all",
+      "each of --kernel-behaviour must be nested-producer, rcuwait-shared, k1, k2 or init-on-free, not 'all'",
+    ],
+    ["list", "list needs a word: scenarios or points"],
+    ["list people", "the list must be scenarios or points, not 'people'"],
+    ["list points scenarios", "unexpected argument 'scenarios': see --help"],
+    ["layout nothing", "unknown struct 'nothing': 'sheaf layout' prints them all"],
+  ])("%s", async (line, message) => {
+    expect(await sheaf(line)).toEqual({ code: 2, out: [], err: [`sheaf: ${message}`] });
+  });
+
+  test.each(["rt", "hotplug"])("--config %s is known, but not here: exit code 3", async (word) => {
+    expect(await sheaf(`torture --config ${word}`)).toEqual({
+      code: 3,
+      out: [],
+      err: [`sheaf: --config ${word}: this version does not have it`],
+    });
+  });
+});
+
+describe("help and version", () => {
+  test.each(["--help", "-h", "help"])("%s lists the commands", async (line) => {
+    const { code, out, err } = await sheaf(line);
+    expect({ code, err }).toEqual({ code: 0, err: [] });
+    for (const command of ["torture", "layout", "list"]) expect(out.join("\n")).toContain(command);
+  });
+  test.each(["torture --help", "layout -h", "list --help", "torture --cpus 2 --help"])("%s", async (line) => {
+    const { code, out, err } = await sheaf(line);
+    expect({ code, err }).toEqual({ code: 0, err: [] });
+    expect(out[0]).toContain(`Usage: sheaf ${line.split(" ")[0]}`);
+  });
+  test("each option of torture is in its help with its default", async () => {
+    const text = (await sheaf("torture --help")).out.join("\n");
+    for (const part of ["--cpus N", "[4]", "--duration TIME", "[10s]", "[nolock]", "[prompt]", "[dfdrk]", "--json"]) {
+      expect(text).toContain(part);
+    }
+  });
+  test("--version names the kernel", async () => {
+    const { code, out } = await sheaf("--version");
+    expect(code).toBe(0);
+    expect(out.join("\n")).toContain(KERNEL_BASELINE);
+    expect(KERNEL_BASELINE).toContain("7.3-rc5");
+    expect(KERNEL_BASELINE).toContain("4e9a2de02fed");
+  });
+});
+
+describe("list", () => {
+  test("scenarios", async () => {
+    const { code, out } = await sheaf("list scenarios");
+    expect(code).toBe(0);
+    expect(out.map((line) => line.split(" ")[0])).toEqual(["nolock", "kunit", "barriers", "llist", "rcu"]);
+  });
+  test("points", async () => {
+    expect(await sheaf("list points")).toEqual({ code: 0, out: POINT_NAMES.slice(1), err: [] });
+  });
+});

@@ -1,0 +1,112 @@
+/** `sheaf torture` as its user sees it: lines, JSON, exit codes, Ctrl-C. */
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { main } from "../../../src/main/cli.ts";
+import type { Output } from "../../../src/main/command.ts";
+
+const LAUNCHER = fileURLToPath(new URL("../../../bin/sheaf.js", import.meta.url));
+
+async function torture(line: string): Promise<{ code: number; out: string[]; err: string[] }> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const output: Output = { out: (text) => out.push(text), err: (text) => err.push(text), progress: undefined };
+  const code = await main(["torture", ...line.split(" ")], output);
+  return { code, out, err };
+}
+
+describe("sheaf torture", () => {
+  test("first and last line name every parameter; the table is between them", async () => {
+    const { code, out, err } = await torture("--cpus 2 --duration 500ms --seed 1 --memory 8MiB");
+    expect({ code, err }).toEqual({ code: 0, err: [] });
+    const parameters =
+      "cpus=2 duration=500ms seed=1 scenario=nolock nmi=100k irq=4k memory=8MiB irqwork=prompt barrier-order=dfdrk";
+    expect(out[0]).toBe(`sheaf-torture:--- Start of test: ${parameters}`);
+    expect(out.at(-1)).toBe(`sheaf-torture:--- End of test: SUCCESS: ${parameters}`);
+    for (const row of [
+      "operations",
+      "allocations",
+      "kmalloc_nolock",
+      "frees",
+      "kfree_nolock",
+      "kfree_rcu",
+      "kfree_rcu_nolock",
+      "NMIs delivered",
+      "by source",
+      "IRQs delivered",
+      "grace periods",
+      "callbacks",
+      "irq_work runs",
+      "barriers",
+      "reader age",
+      "local_trylock_acquired",
+    ]) {
+      expect(out.join("\n")).toContain(`\n${row.startsWith("by") ? "  " : ""}${row}`);
+    }
+  });
+  test("--quiet prints the last line only", async () => {
+    const { code, out } = await torture("--cpus 1 --duration 200ms --seed 2 --memory 8MiB --quiet");
+    expect(code).toBe(0);
+    expect(out).toHaveLength(1);
+    expect(out[0]).toMatch(/^sheaf-torture:--- End of test: SUCCESS: cpus=1 /);
+  });
+  test("--json prints one object with the keys that scripts rely on", async () => {
+    const { code, out } = await torture("--cpus 2 --duration 500ms --seed 3 --memory 8MiB --irqwork mixed --json");
+    expect(code).toBe(0);
+    expect(out).toHaveLength(1);
+    const report = JSON.parse(out[0]) as Record<string, unknown>;
+    expect(Object.keys(report)).toEqual([
+      "verdict",
+      "seed",
+      "cpus",
+      "duration_ms",
+      "irqwork",
+      "ops",
+      "nmis",
+      "irqs",
+      "nmis_by_context",
+      "nmis_by_source",
+      "grace_periods",
+      "rcu_barriers",
+      "irq_work_runs",
+      "kfree_rcu_nolock",
+      "kmalloc_nolock",
+      "kfree_nolock",
+      "reader_age",
+      "failures",
+    ]);
+    expect(report).toMatchObject({
+      verdict: "SUCCESS",
+      seed: 3,
+      cpus: 2,
+      irqwork: "mixed",
+      nmis_by_context: { task: expect.any(Number) as number, nmi: 0 },
+      nmis_by_source: { controller: expect.any(Number) as number, local: expect.any(Number) as number },
+      kmalloc_nolock: { ok: expect.any(Number) as number, failed: expect.any(Number) as number },
+      kfree_nolock: { sheaf: expect.any(Number) as number, deferred: expect.any(Number) as number },
+      failures: [],
+    });
+    expect(Object.keys(report["kfree_rcu_nolock"] as object)).toEqual([
+      "calls",
+      "sheaf",
+      "objects_by_rcu",
+      "rcu_sheaves",
+    ]);
+    expect(report["duration_ms"]).toBeGreaterThanOrEqual(500);
+  });
+  test("Ctrl-C ends it in order, with what there is so far: 130", async () => {
+    const child = spawn(process.execPath, [LAUNCHER, "torture", "--cpus", "2", "--duration", "60s", "--seed", "4"]);
+    let text = "";
+    let interrupted = false;
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+      text += chunk;
+      if (interrupted || !text.includes("booted")) return;
+      interrupted = true;
+      setTimeout(() => child.kill("SIGINT"), 300);
+    });
+    const code = await new Promise((resolve) => child.on("close", resolve));
+    expect(code).toBe(130);
+    expect(text).toMatch(/\noperations +[1-9]/);
+    expect(text).toMatch(/End of test: SUCCESS \(interrupted after \d+\.\d s\): cpus=2 /);
+  });
+});

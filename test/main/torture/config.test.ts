@@ -1,0 +1,78 @@
+/** The parameters of a run: defaults, the machine's words, and that the repeat command means the same run. */
+import { expect, test } from "vitest";
+import { parseOptions } from "../../../src/main/options.ts";
+import {
+  describeParameters,
+  machineConfig,
+  nmiShares,
+  parseTortureConfig,
+  repeatCommand,
+  TORTURE_OPTIONS,
+  type TortureConfig,
+} from "../../../src/main/torture/config.ts";
+import { HZ } from "../../../src/shared/base/limits.ts";
+
+function config(line: string): TortureConfig {
+  return parseTortureConfig(parseOptions(line.split(" ").filter(Boolean), TORTURE_OPTIONS, 0));
+}
+
+test("defaults", () => {
+  expect(config("--seed 1")).toEqual({
+    shape: { bytes: 64 << 20, cpus: 4, nodes: 1 },
+    durationMs: 10_000,
+    seed: 1,
+    scenarios: ["nolock"],
+    nmiRate: 100_000,
+    nmiSource: undefined,
+    irqRate: 4000,
+    tiny: false,
+    spurious: 0,
+    noise: true,
+    irqwork: "prompt",
+    barrierOrder: "dfdrk",
+    kernelBehaviour: [],
+  });
+});
+
+const LINES = [
+  "--seed 1",
+  "--cpus 2 --duration 1500ms --seed 4294967295 --scenario rcu,llist --nmi 20k:controller --irq 0",
+  "--seed 3 --memory 8MiB --config tiny,quiet-memory,spurious=0.01,nodes=2 --irqwork mixed --barrier-order fdrk",
+  "--seed 4 --kernel-behaviour k1,nested-producer --irqwork late --nmi 0 --cpus 31",
+];
+test.each(LINES)("the repeat command of '%s' is the same run", (line) => {
+  const first = config(line);
+  const [, words] = repeatCommand(first).split(" torture ");
+  expect(config(words)).toEqual(first);
+});
+test.each(LINES)("the parameters of '%s' are all named", (line) => {
+  const text = describeParameters(config(line));
+  const given = line.split("--").filter(Boolean);
+  for (const option of given) expect(text).toContain(option.trim().replace(" ", "="));
+});
+
+test("the machine's words", () => {
+  expect(machineConfig(config(LINES[2]))).toMatchObject({
+    seed: 3,
+    spurious: 0.01,
+    tiny: true,
+    irqwork: 2,
+    barrierOrder: 2,
+  });
+  expect(machineConfig(config(LINES[3])).kernelBehaviour).toBe(1 | 4);
+});
+
+test("NMIs are shared out between the sources", () => {
+  const perSecond = (line: string) => {
+    const parsed = config(line);
+    const { controller, perTick } = nmiShares(parsed);
+    return [controller, Math.round(perTick * HZ * parsed.shape.cpus)];
+  };
+  expect(perSecond("--nmi 0")).toEqual([0, 0]);
+  expect(perSecond("--nmi 20k:controller")).toEqual([20_000, 0]);
+  expect(perSecond("--nmi 20k:local")).toEqual([0, 20_000]);
+  const [controller, local] = perSecond("--nmi 100k");
+  expect(controller + local).toBe(100_000);
+  expect(controller).toBeGreaterThan(0);
+  expect(local).toBeGreaterThan(50_000);
+});
