@@ -1,0 +1,259 @@
+/** Polled grace periods: spec rcu 4.10, litmus E17 to E19. */
+import { beforeEach, describe, expect, test } from "vitest";
+import { get, result, resultOf, set, type Scenario } from "../../../../src/main/explore/scenario.ts";
+import type { Cpu } from "../../../../src/shared/cpu/cpu.ts";
+import { cond_resched } from "../../../../src/shared/cpu/sched.ts";
+import { RCU_GP_IDLE, RCU_GP_INIT, RcuGpOldstate, RcuNode, RcuState } from "../../../../src/shared/layout/rcu.ts";
+import {
+  cond_synchronize_rcu,
+  cond_synchronize_rcu_full,
+  get_completed_synchronize_rcu,
+  get_completed_synchronize_rcu_full,
+  get_state_synchronize_rcu,
+  get_state_synchronize_rcu_full,
+  poll_state_synchronize_rcu,
+  poll_state_synchronize_rcu_full,
+  RCU_GET_STATE_COMPLETED,
+  same_state_synchronize_rcu_full,
+  start_poll_synchronize_rcu,
+  start_poll_synchronize_rcu_full,
+} from "../../../../src/shared/linux/rcu/poll.ts";
+import { rcu_get_root, rcu_state } from "../../../../src/shared/linux/rcu/rcu_node.ts";
+import { call_rcu_hurry, rcu_gp_step, synchronize_rcu } from "../../../../src/shared/linux/rcu/tree.ts";
+import { synchronize_rcu_expedited } from "../../../../src/shared/linux/rcu/tree_exp.ts";
+import { rcu_read_lock, rcu_read_unlock } from "../../../../src/shared/linux/rcu/update.ts";
+import type { Ptr } from "../../../../src/shared/mem/struct.ts";
+import {
+  bootRcu,
+  callbackOf,
+  drive,
+  exploreRcu,
+  gpSeq,
+  head,
+  idleEnter,
+  idleExit,
+  inNmi,
+  room,
+  settle,
+} from "./rcu_machine.ts";
+
+const S = RcuState.offset;
+const { norm: NORM, exp: EXP } = RcuGpOldstate.offset;
+const { gp_seq: GP_SEQ } = RcuNode.offset;
+
+let cpus: readonly Cpu[];
+let cpu: Cpu;
+let full: Ptr<"rcu_gp_oldstate">;
+beforeEach(() => {
+  cpus = bootRcu(2);
+  [cpu] = cpus;
+  full = room(cpu, 20);
+});
+const polled = (): number => cpu.mem.peek(rcu_state(cpu), S.gp_seq_polled);
+const stateOf = (): number => cpu.mem.peek(rcu_state(cpu), S.gp_state);
+
+describe("plain cookies", () => {
+  test("ask for nothing: without a grace period never true", () => {
+    const cookie = get_state_synchronize_rcu(cpu);
+    settle(cpus);
+    expect(poll_state_synchronize_rcu(cpu, cookie)).toBe(false);
+  });
+  test("true after a normal one; after an expedited one", () => {
+    for (const wait of [synchronize_rcu, synchronize_rcu_expedited]) {
+      const cookie = get_state_synchronize_rcu(cpu);
+      idleEnter(cpus[1]);
+      wait(cpu);
+      idleExit(cpus[1]);
+      expect(poll_state_synchronize_rcu(cpu, cookie)).toBe(true);
+    }
+  });
+  test("start_poll asks", () => {
+    const cookie = start_poll_synchronize_rcu(cpu);
+    expect(poll_state_synchronize_rcu(cpu, cookie)).toBe(false);
+    settle(cpus);
+    expect(poll_state_synchronize_rcu(cpu, cookie)).toBe(true);
+  });
+  test("taken while one is in progress: that one does not count", () => {
+    start_poll_synchronize_rcu(cpu);
+    drive(cpu);
+    expect(gpSeq(cpu) & 3).toBe(1);
+    const cookie = get_state_synchronize_rcu(cpu);
+    while (stateOf() !== RCU_GP_IDLE) settle(cpus, 1);
+    expect(poll_state_synchronize_rcu(cpu, cookie)).toBe(false);
+    start_poll_synchronize_rcu(cpu);
+    settle(cpus);
+    expect(poll_state_synchronize_rcu(cpu, cookie)).toBe(true);
+  });
+  test("true is for ever, until half the range has gone by; then it is true again before it could be false for ever", () => {
+    const cookie = get_state_synchronize_rcu(cpu);
+    const state = rcu_state(cpu);
+    for (const [ahead, done] of [
+      [4, true],
+      [1 << 30, true],
+      [-0x80000000, true], // E19
+      [-16, true], // nearly all of the range: ancient
+      [0, false], // fresh
+      [-4, false],
+    ] as const) {
+      cpu.mem.poke(state, S.gp_seq_polled, (cookie - 4 + ahead) | 0);
+      expect(poll_state_synchronize_rcu(cpu, cookie)).toBe(done);
+    }
+  });
+  test("the completed cookie", () => {
+    expect(get_completed_synchronize_rcu()).toBe(RCU_GET_STATE_COMPLETED);
+    expect(poll_state_synchronize_rcu(cpu, RCU_GET_STATE_COMPLETED)).toBe(true);
+  });
+  test("from NMI", () => {
+    inNmi(cpu, (c) => expect(poll_state_synchronize_rcu(c, get_state_synchronize_rcu(c))).toBe(false));
+    expect(() => inNmi(cpu, start_poll_synchronize_rcu)).toThrow(/NMI/);
+  });
+  test("cond_synchronize waits only if it has to", () => {
+    const cookie = get_state_synchronize_rcu(cpu);
+    idleEnter(cpus[1]);
+    const from = gpSeq(cpu);
+    cond_synchronize_rcu(cpu, cookie);
+    expect(gpSeq(cpu)).toBe(from + 4);
+    cond_synchronize_rcu(cpu, cookie);
+    expect(gpSeq(cpu)).toBe(from + 4);
+  });
+});
+
+describe("normal and expedited ones that overlap", () => {
+  test("whoever began the number ends it; the other one leaves it alone", () => {
+    const from = polled();
+    start_poll_synchronize_rcu(cpu);
+    drive(cpu); // Normal, in progress: waits for both CPUs.
+    expect(polled()).toBe(from + 1);
+    idleEnter(cpus[1]);
+    synchronize_rcu_expedited(cpu); // Sees a grace period that began before it, and ends it: it is a full one itself.
+    expect(polled()).toBe(from + 4);
+    idleExit(cpus[1]);
+    settle(cpus);
+    expect(gpSeq(cpu) & 3).toBe(0);
+    expect(polled()).toBe(from + 4);
+  });
+});
+
+describe("full cookies", () => {
+  test("know both kinds", () => {
+    get_state_synchronize_rcu_full(cpu, full);
+    expect(poll_state_synchronize_rcu_full(cpu, full)).toBe(false);
+    idleEnter(cpus[1]);
+    synchronize_rcu_expedited(cpu);
+    expect(poll_state_synchronize_rcu_full(cpu, full)).toBe(true);
+    get_state_synchronize_rcu_full(cpu, full);
+    expect(poll_state_synchronize_rcu_full(cpu, full)).toBe(false);
+    synchronize_rcu(cpu);
+    expect(poll_state_synchronize_rcu_full(cpu, full)).toBe(true);
+  });
+  test("start_poll, cond, completed, same", () => {
+    const other = room<"rcu_gp_oldstate">(cpu, 21);
+    start_poll_synchronize_rcu_full(cpu, full);
+    get_state_synchronize_rcu_full(cpu, other);
+    expect(same_state_synchronize_rcu_full(cpu, full, other)).toBe(true);
+    settle(cpus);
+    expect(poll_state_synchronize_rcu_full(cpu, full)).toBe(true);
+    get_state_synchronize_rcu_full(cpu, other);
+    expect(same_state_synchronize_rcu_full(cpu, full, other)).toBe(false);
+    idleEnter(cpus[1]);
+    cond_synchronize_rcu_full(cpu, other);
+    const from = gpSeq(cpu);
+    cond_synchronize_rcu_full(cpu, other);
+    expect(gpSeq(cpu)).toBe(from);
+    get_completed_synchronize_rcu_full(cpu, other);
+    expect(poll_state_synchronize_rcu_full(cpu, other)).toBe(true);
+    cpu.mem.write(other, NORM, gpSeq(cpu) + 8);
+    expect(poll_state_synchronize_rcu_full(cpu, other)).toBe(true); // The expedited half alone says so.
+    cpu.mem.write(other, EXP, cpu.mem.peek(rcu_state(cpu), S.expedited_sequence) + 8);
+    expect(poll_state_synchronize_rcu_full(cpu, other)).toBe(false);
+  });
+  test("E17: taken when rcu_state has begun and the root has not: the one that began does not count", () => {
+    start_poll_synchronize_rcu(cpu);
+    rcu_gp_step(cpu);
+    expect(gpSeq(cpu)).toBe(cpu.mem.peek(rcu_get_root(cpu), GP_SEQ) + 1);
+    get_state_synchronize_rcu_full(cpu, full);
+    expect(poll_state_synchronize_rcu_full(cpu, full)).toBe(false); // E18: nor does it look ancient.
+    while (stateOf() !== RCU_GP_INIT) rcu_gp_step(cpu);
+    while (stateOf() !== RCU_GP_IDLE) {
+      cpus.forEach(cond_resched);
+      if (stateOf() !== RCU_GP_IDLE) expect(poll_state_synchronize_rcu_full(cpu, full)).toBe(false);
+    }
+    expect(poll_state_synchronize_rcu_full(cpu, full)).toBe(false);
+  });
+  test("a callback that asks about its own grace period hears yes, also while rcu_state still says in progress", () => {
+    const answers: boolean[] = [];
+    const states: number[] = [];
+    const id = callbackOf(0, (c) => {
+      answers.push(poll_state_synchronize_rcu_full(c, full), poll_state_synchronize_rcu(c, cookie));
+      states.push(gpSeq(c) & 3);
+    });
+    get_state_synchronize_rcu_full(cpu, full);
+    const cookie = get_state_synchronize_rcu(cpu);
+    call_rcu_hurry(cpu, head(cpu, 0), id);
+    // CPU 1 drives piece by piece; CPU 0 looks after each.
+    for (let i = 0; i < 40 && answers.length === 0; i++) {
+      rcu_gp_step(cpus[1]);
+      cpus[1].mem.take_pending(-1);
+      settle([cpu], 0);
+      cond_resched(cpus[1]);
+      cond_resched(cpu);
+    }
+    expect(answers).toEqual([true, true]);
+  });
+});
+
+describe("explored", () => {
+  const X = 0;
+  const Y = 1;
+  const section = (c: Cpu): void => {
+    rcu_read_lock(c);
+    const r0 = get(c, Y);
+    const r1 = get(c, X);
+    rcu_read_unlock(c);
+    if (r0 === 0 && r1 === 1) result(c, 0, 1);
+  };
+  const poller = (c: Cpu): void => {
+    set(c, Y, 1);
+    const cookie = get_state_synchronize_rcu(c);
+    cond_resched(c);
+    if (poll_state_synchronize_rcu(c, cookie)) set(c, X, 1);
+    cond_synchronize_rcu(c, cookie);
+    set(c, X, 1);
+  };
+  const fullPoller = (c: Cpu): void => {
+    set(c, Y, 1);
+    const rgosp = room<"rcu_gp_oldstate">(c, 20);
+    get_state_synchronize_rcu_full(c, rgosp);
+    for (let i = 0; i < 3; i++) {
+      if (poll_state_synchronize_rcu_full(c, rgosp)) set(c, X, 1);
+      cond_resched(c);
+    }
+  };
+  const inCallback = (c: Cpu): void => {
+    const rgosp = room<"rcu_gp_oldstate">(c, 20);
+    const id = callbackOf(40, (k) => {
+      if (!poll_state_synchronize_rcu_full(k, rgosp)) result(k, 1, 1);
+    });
+    get_state_synchronize_rcu_full(c, rgosp);
+    call_rcu_hurry(c, head(c, 22), id);
+  };
+  const check = (c: Cpu): string | undefined => {
+    if (resultOf(c, 0)) return "a section spans the grace period";
+    return resultOf(c, 1) ? "a callback ran, but its cookie is not done" : undefined;
+  };
+  const scenarios: Scenario[] = [
+    { name: "poll and cond", programs: [[poller], [section], [synchronize_rcu]], check },
+    { name: "E17, E18: full", programs: [[fullPoller], [synchronize_rcu], [section]], check },
+    { name: "full, with an expedited one", programs: [[fullPoller], [synchronize_rcu_expedited], [section]], check },
+    { name: "poll, both kinds", programs: [[poller], [synchronize_rcu_expedited, section], [synchronize_rcu]], check },
+    {
+      name: "a callback polls its own cookie",
+      programs: [[inCallback], [synchronize_rcu], [section]],
+      check,
+      final: synchronize_rcu,
+    },
+  ];
+  test.each(scenarios.map((s) => [s.name, s] as const))("%s", (_, scenario) => {
+    expect(exploreRcu(scenario, { random: 100 }).failure).toBeUndefined();
+  });
+});
