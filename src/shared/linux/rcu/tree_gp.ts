@@ -104,6 +104,8 @@ function rcu_gp_piece(cpu: Cpu): boolean {
   const { mem } = cpu;
   const state = rcu_state(cpu);
   if (in_nmi(cpu)) bug(cpu, "drives a grace period in NMI");
+  // Race: whoever sets a flag drives the engine then; only what this CPU did itself has to be seen here.
+  if (mem.data_race_read(state, GP_STATE) === RCU_GP_IDLE && mem.data_race_read(state, GP_FLAGS) === 0) return false;
   while (rcu_gp_runnable(cpu)) {
     // Whoever has it looks again after it has let go, and will see what we saw.
     if (mem.cmpxchg(state, GP_LEADER, 0, cpu.id + 1) !== 0) return false;

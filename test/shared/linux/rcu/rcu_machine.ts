@@ -57,7 +57,21 @@ export function bootRcu(cpus: number, oracle: Oracle = NULL_ORACLE): readonly Cp
   const machine = sequentialMachine({ cpus, bytes: 4 << 20 }, oracle);
   bindRcuMachine();
   init(machine.cpus[0]);
+  for (const { id, mem } of machine.cpus) {
+    // Nobody else is there: what would have to wait would wait for ever.
+    mem.wait = (seen) => {
+      if (mem.pending() === seen) throw new Error(`CPU ${id} sleeps, and there is nobody to wake it`);
+    };
+  }
   return machine.cpus;
+}
+/** Repeats `step` until `done`; for loops that a bug would make endless. */
+export function until(done: () => boolean, step: () => unknown): void {
+  for (let i = 0; i < 1000; i++) {
+    if (done()) return;
+    step();
+  }
+  throw new Error("does not come to an end");
 }
 
 /** Room number `i` for a struct of up to 256 bytes, zeroed at power-on. */
@@ -93,7 +107,10 @@ export function settle(cpus: readonly Cpu[], rounds = 12): void {
 /** Drives the engine on one CPU until it has to wait. */
 export function drive(cpu: Cpu): number {
   let pieces = 0;
-  while (rcu_gp_step(cpu)) pieces++;
+  until(
+    () => !rcu_gp_step(cpu),
+    () => pieces++,
+  );
   return pieces;
 }
 

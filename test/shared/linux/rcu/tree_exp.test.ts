@@ -170,6 +170,16 @@ describe("the handler", () => {
     expect(during).toEqual([2, 2]);
     expect(rootMask()).toBe(0); // The next softirq was ours.
   });
+  test("a softirq on the way back to idle: the next softirq reports, since no context switch may follow", () => {
+    idleEnter(other);
+    bind_callback(CB.run_timer_softirq, (c) => {
+      if (c !== other) return;
+      awaitCpu(c);
+      ipi(c);
+    });
+    inHardirq(other, (c) => raise_softirq(c, TIMER_SOFTIRQ));
+    expect(rootMask()).toBe(0);
+  });
   test("unlock inside a region with preemption off: deferred to its end", () => {
     rcu_read_lock(other);
     awaitCpu(other);

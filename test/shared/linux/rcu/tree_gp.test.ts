@@ -1,8 +1,9 @@
 /** The tree and the grace-period engine: spec rcu 4.6, I-RCU-1 to 4. */
 import { describe, expect, test } from "vitest";
-import type { Cpu } from "../../../../src/shared/cpu/cpu.ts";
+import { this_cpu_ptr, type Cpu } from "../../../../src/shared/cpu/cpu.ts";
 import { cond_resched } from "../../../../src/shared/cpu/sched.ts";
-import { P_KICK } from "../../../../src/shared/layout/cpu.ts";
+import { IrqStat, P_KICK } from "../../../../src/shared/layout/cpu.ts";
+import { PerCpu } from "../../../../src/shared/layout/percpu.ts";
 import {
   RCU_GP_CLEANED,
   RCU_GP_CLEANUP,
@@ -15,6 +16,7 @@ import {
   RcuNode,
   RcuState,
 } from "../../../../src/shared/layout/rcu.ts";
+import { WaitQueue } from "../../../../src/shared/layout/types.ts";
 import {
   per_rcu_data,
   rcu_get_root,
@@ -26,7 +28,7 @@ import {
 import { check_rcu_locked, check_rcu_quiescent } from "../../../../src/shared/linux/rcu/tree_check.ts";
 import { rcu_force_quiescent_state } from "../../../../src/shared/linux/rcu/tree_fqs.ts";
 import { rcu_gp_runnable, rcu_gp_step } from "../../../../src/shared/linux/rcu/tree_gp.ts";
-import { call_rcu_hurry } from "../../../../src/shared/linux/rcu/tree.ts";
+import { call_rcu_hurry, rcu_all_qs, rcu_note_context_switch } from "../../../../src/shared/linux/rcu/tree.ts";
 import { rcu_read_lock, rcu_read_unlock } from "../../../../src/shared/linux/rcu/update.ts";
 import { NULL } from "../../../../src/shared/mem/struct.ts";
 import {
@@ -42,6 +44,7 @@ import {
   settle,
   softirqsPending,
   tick,
+  until,
 } from "./rcu_machine.ts";
 
 const {
@@ -106,7 +109,7 @@ describe("a grace period, piece by piece", () => {
     const from = gpSeq(cpu);
     const stages = [stateOf(cpu)];
     const rootFirst: string[] = [];
-    for (;;) {
+    for (let i = 0; i < 100; i++) {
       const before = [0, 1, 2].map((i) => nodeWord(cpu, i, N.gp_seq));
       if (!rcu_gp_step(cpu)) {
         if (gpSeq(cpu) === from + 4) break;
@@ -129,7 +132,10 @@ describe("a grace period, piece by piece", () => {
     const cpus = bootRcu(4);
     const [cpu] = cpus;
     request(cpu);
-    while (stateOf(cpu) !== RCU_GP_WAIT_FQS) rcu_gp_step(cpu);
+    until(
+      () => stateOf(cpu) === RCU_GP_WAIT_FQS,
+      () => rcu_gp_step(cpu),
+    );
     for (const c of cpus.slice(1)) idleEnter(c);
     rcu_read_lock(cpu); // Our own report is made by hand.
     rcu_gp_step(cpu);
@@ -140,7 +146,7 @@ describe("a grace period, piece by piece", () => {
     const from = gpSeq(cpu);
     const order: string[] = [];
     const look = (): number[] => [...[0, 1, 2].map((i) => nodeWord(cpu, i, N.gp_seq)), gpSeq(cpu)];
-    while (stateOf(cpu) !== RCU_GP_IDLE) {
+    for (let i = 0; stateOf(cpu) !== RCU_GP_IDLE && i < 100; i++) {
       const before = look();
       rcu_gp_step(cpu);
       const after = look();
@@ -296,6 +302,17 @@ describe("the engine", () => {
     expect(cpu.mem.peek(rdp, RDP_GP_SEQ)).toBe(gpSeq(cpu));
     expect(check_rcu_quiescent(cpu)).toEqual([]);
   });
+  test("a CPU whose old number looks like the future is waited for all the same, and reports", () => {
+    const [cpu, other] = bootRcu(2);
+    const rdp = per_rcu_data(cpu, 1);
+    cpu.mem.poke(rdp, RDP_GP_SEQ, (gpSeq(cpu) + (1 << 30)) | 0);
+    cpu.mem.poke(rdp, GPWRAP, 1);
+    request(cpu);
+    drive(cpu);
+    expect(nodeWord(cpu, 0, N.qsmask)).toBe(3);
+    rcu_all_qs(other);
+    expect(nodeWord(cpu, 0, N.qsmask)).toBe(1);
+  });
   test("what is asked for while one is in progress would be a warning", () => {
     const [cpu] = bootRcu(2);
     request(cpu);
@@ -303,5 +320,54 @@ describe("the engine", () => {
     cpu.mem.poke(rcu_state(cpu), GP_STATE, RCU_GP_IDLE);
     cpu.mem.poke(rcu_state(cpu), GP_FLAGS, RCU_GP_FLAG_INIT);
     expect(() => rcu_gp_step(cpu)).toThrow(/I-RCU-4/);
+  });
+});
+
+describe("races, played by hand at the step where they matter", () => {
+  test("who finds the engine taken may leave: the leader looks again after it has let go", () => {
+    const [cpu, other] = bootRcu(2);
+    const state = rcu_state(cpu);
+    request(cpu);
+    const { mem } = cpu;
+    const cmpxchg = mem.cmpxchg.bind(mem);
+    const write_once = mem.write_once.bind(mem);
+    let taken = 0;
+    // Another leader has done the work by the time we have the word, so there is none; and while we give it back, CPU 1
+    // asks, and finds it taken.
+    mem.cmpxchg = (p, f, expected, v) => {
+      if (p === state && f === GP_LEADER && taken++ === 0) mem.poke(state, GP_FLAGS, 0);
+      return cmpxchg(p, f, expected, v);
+    };
+    mem.write_once = (p, f, v) => {
+      if (p === state && f === GP_LEADER && taken === 1) {
+        other.mem.poke(state, GP_FLAGS, RCU_GP_FLAG_INIT);
+        expect(rcu_gp_step(other)).toBe(false);
+      }
+      write_once(p, f, v);
+    };
+    expect(rcu_gp_step(cpu)).toBe(true);
+    expect(stateOf(cpu)).toBe(RCU_GP_ONOFF);
+  });
+  test("a grace period that ends while a CPU goes to sleep with callbacks is not missed", () => {
+    const [cpu, driver, last] = bootRcu(3);
+    request(cpu);
+    drive(driver);
+    rcu_all_qs(driver);
+    cpu.mem.poke(this_cpu_ptr(cpu, PerCpu.offset.irq_stat), IrqStat.offset.softirq_pending, 0);
+    cpu.mem.take_pending(P_KICK);
+    const { mem } = cpu;
+    const fetch_or = mem.fetch_or.bind(mem);
+    let ended = false;
+    mem.fetch_or = (p, f, bits) => {
+      if (f === WaitQueue.offset.cpus && !ended) {
+        ended = true;
+        settle([last, driver], 3);
+        expect(stateOf(cpu)).toBe(RCU_GP_IDLE);
+      }
+      return fetch_or(p, f, bits);
+    };
+    rcu_note_context_switch(cpu);
+    expect(ended).toBe(true);
+    expect(softirqsPending(cpu) !== 0 || (cpu.mem.pending() & P_KICK) !== 0).toBe(true);
   });
 });
