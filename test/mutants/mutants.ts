@@ -10,6 +10,8 @@ export interface Edit {
 }
 export type Driver =
   | { readonly kind: "explore"; readonly litmus: string }
+  /** An explored test of the suite: file, and a part of its name. */
+  | { readonly kind: "test"; readonly file: string; readonly name: string }
   | { readonly kind: "torture"; readonly args: readonly string[] };
 export interface Mutant {
   readonly name: string;
@@ -202,7 +204,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: "deferred_work_barrier waits for nothing",
     edits: [
       {
-        file: `${KVFREE}/deferred.ts`,
+        file: `${KVFREE}/barrier.ts`,
         find: "    irq_work_sync(cpu, embedded(per_cpu_ptr(cpu, DEFERRED_PERCPU_WORK, id), WORK));",
         replace: "    if (id < 0) irq_work_sync(cpu, embedded(per_cpu_ptr(cpu, DEFERRED_PERCPU_WORK, id), WORK));",
       },
@@ -240,17 +242,17 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "freelist-returned-without-lock",
-    what: "__slab_try_return_freelist updates the slab before it takes list_lock (B29)",
+    what: "__slab_try_return_freelist updates the slab without list_lock, then links it into a private list (B29)",
     edits: [
       {
         file: `${SLUB}/refill.ts`,
-        find: "  const flags = lock_node(cpu, n);\n  const returned = slab_update_freelist(cpu, s, slab, word, new_word);",
+        find: '  const flags = lock_node(cpu, n);\n  const returned = slab_update_freelist(cpu, s, slab, word, new_word);\n  if (returned) add_partial(cpu, n, slab, "tail");',
         replace:
-          "  const returned = slab_update_freelist(cpu, s, slab, word, new_word);\n  const flags = lock_node(cpu, n);",
+          '  const returned = slab_update_freelist(cpu, s, slab, word, new_word);\n  const entry = embedded(slab, SLAB_LIST);\n  if (returned) cpu.mem.write(entry, NEXT, entry);\n  const flags = lock_node(cpu, n);\n  if (returned) add_partial(cpu, n, slab, "tail");',
       },
     ],
-    driver: torture("--config", "tiny"),
-    quick: false,
+    driver: { kind: "test", file: "test/shared/linux/mm/slub/explored.test.ts", name: "slub B29" },
+    quick: true,
   },
   {
     name: "refill-leak",

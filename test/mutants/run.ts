@@ -7,10 +7,10 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { MUTANTS, type Mutant } from "./mutants.ts";
+import { MUTANTS, type Driver, type Mutant } from "./mutants.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const COPIED = ["src", "test", "bin", "package.json"];
+const COPIED = ["src", "test", "bin", "package.json", "vitest.config.ts"];
 
 export interface Outcome {
   readonly caught: boolean;
@@ -40,12 +40,10 @@ export function runMutant(mutant: Mutant): Outcome {
   const started = performance.now();
   try {
     const { driver } = mutant;
-    const args =
-      driver.kind === "explore"
-        ? ["test/mutants/explore_litmus.ts", driver.litmus]
-        : ["bin/sheaf.js", "torture", "--json", "--duration", "50s", ...driver.args];
+    const args = commandOf(driver);
     const child = spawnSync(process.execPath, args, { cwd: directory, encoding: "utf8", timeout: 60_000 });
     const ms = Math.round(performance.now() - started);
+    if (driver.kind === "test") return { ...judgeTest(child.stdout + child.stderr, child.status), ms };
     const line = child.stdout.trim().split("\n").at(-1) ?? "";
     if (child.error !== undefined)
       return { caught: false, verdict: `timed out or not run: ${child.error.message}`, ms };
@@ -55,12 +53,30 @@ export function runMutant(mutant: Mutant): Outcome {
     rmSync(directory, { recursive: true, force: true });
   }
 }
+function commandOf(driver: Driver): string[] {
+  if (driver.kind === "explore") return ["test/mutants/explore_litmus.ts", driver.litmus];
+  if (driver.kind === "test") return ["node_modules/vitest/vitest.mjs", "run", driver.file, "-t", driver.name];
+  return ["bin/sheaf.js", "torture", "--json", "--duration", "50s", ...driver.args];
+}
+/** Only a failed assertion counts: a suite that cannot even be loaded has found nothing. */
+function judgeTest(output: string, status: number | null): { caught: boolean; verdict: string } {
+  // eslint-disable-next-line no-control-regex
+  const plain = output.replaceAll(/\u001B\[[0-9;]*m/g, "");
+  const caught = status === 1 && /Tests\s+\d+ failed/.test(plain);
+  const message = plain.split("\n").find((line) => /message|Error:/.test(line)) ?? "";
+  return { caught, verdict: message.trim() };
+}
 function judge(line: string, kind: "explore" | "torture"): { caught: boolean; verdict: string } {
   const report = JSON.parse(line) as { failed?: boolean; message?: string; verdict?: string; failures?: unknown[] };
   if (kind === "explore") return { caught: report.failed === true, verdict: report.message ?? "" };
   const first = report.failures?.[0];
   const text = typeof first === "string" ? first : JSON.stringify(first ?? "");
   return { caught: report.verdict === "FAILURE", verdict: `${report.verdict ?? "?"}: ${text}` };
+}
+
+function nameOf(driver: Driver): string {
+  if (driver.kind === "explore") return `explore ${driver.litmus}`;
+  return driver.kind === "test" ? `explore, test "${driver.name}"` : `torture ${driver.args.join(" ")}`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
@@ -76,7 +92,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     if (names.length > 0 && !names.includes(mutant.name)) continue;
     const { caught, verdict, ms } = runMutant(mutant);
     if (!caught) survivors++;
-    const driver = mutant.driver.kind === "explore" ? `explore ${mutant.driver.litmus}` : "torture";
+    const driver = nameOf(mutant.driver);
     const first = verdict.split("\n")[0]?.slice(0, 160) ?? "";
     console.log(`| ${mutant.what} | ${driver} | ${caught ? "yes" : "NO"} | ${(ms / 1000).toFixed(1)} | ${first} |`);
   }
