@@ -44,6 +44,7 @@ function rig(options: Partial<LocalSourceOptions> = {}, handlerSteps = 0): Rig {
   let nested = 0;
   bind_callback(HANDLER, () => {
     hits.push(step);
+    if (hits.length - hits.indexOf(step) > 100) throw new Error("the interrupted code does not get on");
     expect(++nested).toBe(1);
     for (let i = 0; i < handlerSteps; i++) mem.load_word(map.pages);
     nested--;

@@ -40,6 +40,8 @@ export function schedule(cpu: Cpu): void {
 /** cond_resched(): the explicit quiescent state of a long loop; also lets pending items run. @context Task, may sleep. */
 export function cond_resched(cpu: Cpu): void {
   might_sleep(cpu, "cond_resched");
+  // A stale kick makes every step look for interrupts. Nobody sleeps here, and who goes to sleep looks again.
+  if ((cpu.mem.pending() & P_KICK) !== 0) cpu.mem.take_pending(P_KICK);
   invoke(cpu, CB.rcu_note_context_switch, NULL);
   run_items(cpu);
 }

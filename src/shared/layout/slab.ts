@@ -158,7 +158,6 @@ export const KmemCache = struct(
     min_partial: u32,
     size: u32,
     object_size: u32,
-    reciprocal_size: u32,
     offset: u32,
     sheaf_capacity: u32, // 0: no sheaves
     oo: u32, // order << 16 | objects

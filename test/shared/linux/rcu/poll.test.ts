@@ -18,6 +18,7 @@ import {
   start_poll_synchronize_rcu,
   start_poll_synchronize_rcu_full,
 } from "../../../../src/shared/linux/rcu/poll.ts";
+import { rcu_poll_gp_seq_end, rcu_poll_gp_seq_start } from "../../../../src/shared/linux/rcu/poll_seq.ts";
 import { rcu_get_root, rcu_state } from "../../../../src/shared/linux/rcu/rcu_node.ts";
 import { call_rcu_hurry, rcu_gp_step, synchronize_rcu } from "../../../../src/shared/linux/rcu/tree.ts";
 import { synchronize_rcu_expedited } from "../../../../src/shared/linux/rcu/tree_exp.ts";
@@ -135,6 +136,20 @@ describe("normal and expedited ones that overlap", () => {
     settle(cpus);
     expect(gpSeq(cpu) & 3).toBe(0);
     expect(polled()).toBe(from + 4);
+  });
+  test("one that began before the number's present step may not end it", () => {
+    const { gp_seq_polled_snap: NORMAL, gp_seq_polled_exp_snap: EXPEDITED } = S;
+    const from = polled();
+    rcu_poll_gp_seq_start(cpu, NORMAL);
+    rcu_poll_gp_seq_start(cpu, EXPEDITED);
+    rcu_poll_gp_seq_end(cpu, EXPEDITED);
+    const cookie = get_state_synchronize_rcu(cpu);
+    rcu_poll_gp_seq_start(cpu, EXPEDITED);
+    rcu_poll_gp_seq_end(cpu, NORMAL); // It began before the cookie was taken.
+    expect(polled()).toBe(from + 5);
+    expect(poll_state_synchronize_rcu(cpu, cookie)).toBe(false);
+    rcu_poll_gp_seq_end(cpu, EXPEDITED);
+    expect(poll_state_synchronize_rcu(cpu, cookie)).toBe(true);
   });
 });
 

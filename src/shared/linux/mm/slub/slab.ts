@@ -40,7 +40,7 @@ export function slab_address(cpu: Cpu, slab: Ptr<"slab">): Ptr {
 export function slab_nid(cpu: Cpu, slab: Ptr<"slab">): number {
   return cpu.mem.read(slab, NODE);
 }
-/** Number of the object at `object`. @kernel mm/slab.h */
+/** Number of the object at `object`. @kernel mm/slab.h. Differs: divides by s->size, not by multiplying with its inverse. */
 export function obj_to_index(cpu: Cpu, s: Ptr<"kmem_cache">, slab: Ptr<"slab">, object: Ptr): number {
   return ((object - slab_address(cpu, slab)) / cpu.mem.read(s, SIZE)) | 0;
 }

@@ -33,6 +33,7 @@ import {
   numa_node_id,
   page_address,
   page_to_nid,
+  pfn_to_page,
   virt_to_head_page,
   virt_to_page,
 } from "../../../../../src/shared/linux/mm/page_alloc/zone.ts";
@@ -127,6 +128,26 @@ describe("nodes", () => {
     expect(alloc(cpu, 0, 1, __GFP_THISNODE)).toBe(NULL);
     expect(page_to_nid(cpu, alloc(other, 0))).toBe(0);
     expect(check_page_allocator(cpu)).toEqual([]);
+  });
+
+  test("the last page of a node does not merge with the next node's first", () => {
+    // So many bytes that a node has an odd number of pages: its last one would have its buddy beyond the end.
+    const machine = [0, 4, 8, 12]
+      .map((pages) => new PageMachine({ nodes: 2, bytes: (2 << 20) + pages * PAGE_SIZE }))
+      .find(({ cpus }) => cpus[0].map.pagesPerNode % 2 === 1);
+    if (machine === undefined) throw new Error("no machine has an odd number of pages on a node");
+    const [cpu] = machine.cpus;
+    const { pagesPerNode } = cpu.map;
+    const pages: Ptr<"page">[] = [];
+    for (let page = alloc(cpu, 0); page !== NULL; page = alloc(cpu, 0)) pages.push(page);
+    const free = (pfn: number): void => {
+      free_frozen_pages(cpu, pfn_to_page(cpu, pfn), 0);
+      expect(check_page_allocator(cpu)).toEqual([]);
+    };
+    free(pagesPerNode); // The first one of node 1: a block of its own, since its buddy is not free.
+    free(pagesPerNode - 1);
+    expect(cpu.mem.peek(free_area_of(node_zone(cpu, 0), 0), FreeArea.offset.nr_free)).toBe(1);
+    expect(cpu.mem.peek(free_area_of(node_zone(cpu, 1), 0), FreeArea.offset.nr_free)).toBe(1);
   });
 
   test("a node without memory: its CPUs use the next one", () => {
