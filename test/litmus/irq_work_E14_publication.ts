@@ -2,7 +2,7 @@
  * E14: what is put on a list before irq_work_queue() is handled, whatever that returned: at quiescence the list is not
  * left full with no work pending. The handler drains; a second producer comes while it runs.
  */
-import { get, scenarioCallback, set } from "../../src/main/explore/scenario.ts";
+import { callbackId, get, set } from "../../src/main/explore/scenario.ts";
 import type { Cpu } from "../../src/shared/cpu/cpu.ts";
 import {
   init_irq_work,
@@ -28,13 +28,14 @@ const litmus: Litmus = {
   bound: 1,
   scenario: {
     name: "publish, queue; handler drains",
-    setup: (cpu) => {
-      const drain = scenarioCallback(0, (c) => {
-        for (let n = llist_del_all(c, at(c, HEAD)); n !== NULL; n = llist_next(c, n)) set(c, 0, get(c, 0) + 1);
-      });
-      init_irq_work(cpu, at(cpu, WORK), drain);
-    },
-    programs: [[push(0)], [push(1)]],
+    callbacks: [
+      (cpu) => {
+        for (let n = llist_del_all(cpu, at(cpu, HEAD)); n !== NULL; n = llist_next(cpu, n))
+          set(cpu, 0, get(cpu, 0) + 1);
+      },
+    ],
+    setup: (cpu) => init_irq_work(cpu, at(cpu, WORK), callbackId(0)),
+    cpus: [[push(0)], [push(1)]],
     nmi: (cpu) => {
       if (get(cpu, 4) === 0) {
         set(cpu, 4, 1);

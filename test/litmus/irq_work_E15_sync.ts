@@ -1,5 +1,5 @@
 /** E15: after irq_work_sync() whatever was published and queued before it has been handled. */
-import { get, result, resultOf, scenarioCallback, set } from "../../src/main/explore/scenario.ts";
+import { callbackId, get, result, resultOf, set } from "../../src/main/explore/scenario.ts";
 import { init_irq_work, irq_work_queue, irq_work_sync } from "../../src/shared/linux/kernel/irq_work.ts";
 import { llist_add, llist_del_all, llist_empty } from "../../src/shared/linux/lib/llist.ts";
 import { observed, type Litmus } from "./kit.ts";
@@ -15,13 +15,9 @@ const litmus: Litmus = {
   bound: 2,
   scenario: {
     name: "publish, queue, flag; sync elsewhere",
-    setup: (cpu) =>
-      init_irq_work(
-        cpu,
-        at(cpu, WORK),
-        scenarioCallback(0, (c) => void llist_del_all(c, at(c, HEAD))),
-      ),
-    programs: [
+    callbacks: [(cpu) => void llist_del_all(cpu, at(cpu, HEAD))],
+    setup: (cpu) => init_irq_work(cpu, at(cpu, WORK), callbackId(0)),
+    cpus: [
       [
         (cpu) => {
           llist_add(cpu, at(cpu, NODE), at(cpu, HEAD));

@@ -2,7 +2,6 @@
 import { readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 import { Explorer } from "../../src/main/explore/explore.ts";
-import { KERNEL } from "../kernel.ts";
 import type { Litmus } from "./kit.ts";
 
 const files = readdirSync(new URL(".", import.meta.url)).filter((f) => f.endsWith(".ts") && !/^(kit|litmus)/.test(f));
@@ -11,7 +10,7 @@ for (const file of files) {
   const { default: litmus } = (await import(new URL(file, import.meta.url).href)) as { default: Litmus };
   test(`${file.slice(0, -3)}: ${litmus.scenario.name}: ${litmus.result}`, () => {
     const { bound, random = 200, exhaustive = 20_000 } = litmus;
-    const run = new Explorer(litmus.scenario, KERNEL).explore({ bound, random, exhaustive });
+    const run = new Explorer(litmus.scenario).explore({ bound, random, exhaustive });
     if (litmus.result === "Sometimes") {
       expect(run.failure?.message ?? "not observed").toContain("observed");
     } else {

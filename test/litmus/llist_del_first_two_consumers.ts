@@ -19,7 +19,7 @@ const litmus: Litmus = {
       llist_add(cpu, at(cpu, B), at(cpu, HEAD));
       llist_add(cpu, at(cpu, A), at(cpu, HEAD));
     },
-    programs: [
+    cpus: [
       [(cpu) => void llist_del_first(cpu, at(cpu, HEAD))],
       [
         (cpu) => {

@@ -26,7 +26,7 @@ const litmus: Litmus = {
   bound: 1,
   scenario: {
     name: "push, push, NMI push, take all",
-    programs: [[push(0)], [push(1)], [drain]],
+    cpus: [[push(0)], [push(1)], [drain]],
     nmi: (cpu) => {
       if (get(cpu, 4) === 0) {
         set(cpu, 4, 1);

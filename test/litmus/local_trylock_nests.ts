@@ -23,7 +23,7 @@ const litmus: Litmus = {
   scenario: {
     name: "task, IRQ, NMI",
     setup: (cpu) => local_lock_init(cpu, at(cpu, LOCK), LC.pcs),
-    programs: [[(cpu) => cpu.mem.raise(cpu.pending, P_IRQ), enter, enter]],
+    cpus: [[(cpu) => cpu.mem.raise(cpu.pending, P_IRQ), enter, enter]],
     irq: enter,
     nmi: enter,
     nmis: 2,

@@ -1,5 +1,5 @@
 /** E1: rcu_barrier() waits for callbacks whose call_rcu() happened before it, on another CPU. */
-import { get, result, resultOf, scenarioCallback, set } from "../../src/main/explore/scenario.ts";
+import { callbackId, get, result, resultOf, set } from "../../src/main/explore/scenario.ts";
 import { Globals } from "../../src/shared/layout/globals.ts";
 import { rcu_barrier } from "../../src/shared/linux/rcu/tree_barrier.ts";
 import { call_rcu } from "../../src/shared/linux/rcu/tree.ts";
@@ -15,11 +15,15 @@ const litmus: Litmus = {
   bound: 1,
   scenario: {
     name: "call_rcu, then rcu_barrier elsewhere",
-    programs: [
+    callbacks: [(cpu) => set(cpu, X, 1)],
+    cpus: [
       [
         (cpu) => {
-          const f = scenarioCallback(0, (c) => set(c, X, 1));
-          call_rcu(cpu, (cpu.globals + offsetof(element(Globals.offset.scenario, HEAD))) as Ptr<"rcu_head">, f);
+          call_rcu(
+            cpu,
+            (cpu.globals + offsetof(element(Globals.offset.scenario, HEAD))) as Ptr<"rcu_head">,
+            callbackId(0),
+          );
           set(cpu, Y, 1);
         },
       ],

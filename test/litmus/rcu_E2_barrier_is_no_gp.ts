@@ -7,6 +7,6 @@ const litmus: Litmus = {
   result: "Sometimes",
   bound: 2,
   random: 500,
-  scenario: { name: "span, rcu_barrier", programs: [[updater(rcu_barrier)], [reader()]], check: checkSpan },
+  scenario: { name: "span, rcu_barrier", cpus: [[updater(rcu_barrier)], [reader()]], check: checkSpan },
 };
 export default litmus;

@@ -1,5 +1,5 @@
 /** E5: callbacks of two CPUs, both before rcu_barrier() on a third: both have run when it returns. */
-import { get, result, resultOf, scenarioCallback } from "../../src/main/explore/scenario.ts";
+import { callbackId, get, result, resultOf } from "../../src/main/explore/scenario.ts";
 import type { Cpu } from "../../src/shared/cpu/cpu.ts";
 import { Globals } from "../../src/shared/layout/globals.ts";
 import { rcu_barrier } from "../../src/shared/linux/rcu/tree_barrier.ts";
@@ -11,8 +11,7 @@ const { scenario: WORDS } = Globals.offset;
 const INVOKED = 0;
 const QUEUED = 1;
 const enqueue = (head: number) => (cpu: Cpu) => {
-  const f = scenarioCallback(0, (c) => void c.mem.fetch_add(c.globals, element(WORDS, INVOKED), 1));
-  call_rcu(cpu, (cpu.globals + offsetof(element(WORDS, head))) as Ptr<"rcu_head">, f);
+  call_rcu(cpu, (cpu.globals + offsetof(element(WORDS, head))) as Ptr<"rcu_head">, callbackId(0));
   cpu.mem.fetch_add(cpu.globals, element(WORDS, QUEUED), 1);
 };
 
@@ -22,7 +21,8 @@ const litmus: Litmus = {
   random: 400,
   scenario: {
     name: "two callback lists",
-    programs: [
+    callbacks: [(cpu) => void cpu.mem.fetch_add(cpu.globals, element(WORDS, INVOKED), 1)],
+    cpus: [
       [enqueue(32)],
       [enqueue(36)],
       [

@@ -15,7 +15,7 @@ const litmus: Litmus = {
   scenario: {
     name: "remove, synchronize_rcu, poison",
     setup: (cpu) => set(cpu, P, A),
-    programs: [
+    cpus: [
       [
         (cpu) => {
           set(cpu, P, B);

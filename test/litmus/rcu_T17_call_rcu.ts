@@ -1,5 +1,5 @@
 /** T17: as T16, with call_rcu(): the callback poisons. */
-import { get, result, resultOf, scenarioCallback, set } from "../../src/main/explore/scenario.ts";
+import { callbackId, get, result, resultOf, set } from "../../src/main/explore/scenario.ts";
 import { rcu_barrier } from "../../src/shared/linux/rcu/tree_barrier.ts";
 import { call_rcu } from "../../src/shared/linux/rcu/tree.ts";
 import { rcu_read_lock, rcu_read_unlock } from "../../src/shared/linux/rcu/update.ts";
@@ -19,12 +19,16 @@ const litmus: Litmus = {
   scenario: {
     name: "remove, call_rcu, poison",
     setup: (cpu) => set(cpu, P, A),
-    programs: [
+    callbacks: [(cpu) => set(cpu, A, POISON)],
+    cpus: [
       [
         (cpu) => {
-          const poison = scenarioCallback(0, (c) => set(c, A, POISON));
           set(cpu, P, B);
-          call_rcu(cpu, (cpu.globals + offsetof(element(Globals.offset.scenario, HEAD))) as Ptr<"rcu_head">, poison);
+          call_rcu(
+            cpu,
+            (cpu.globals + offsetof(element(Globals.offset.scenario, HEAD))) as Ptr<"rcu_head">,
+            callbackId(0),
+          );
         },
         rcu_barrier,
       ],

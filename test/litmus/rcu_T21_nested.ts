@@ -10,7 +10,7 @@ const litmus: Litmus = {
   bound: 1,
   scenario: {
     name: "nested section",
-    programs: [
+    cpus: [
       [updater(synchronize_rcu)],
       [
         (cpu) => {

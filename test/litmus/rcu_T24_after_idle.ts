@@ -9,7 +9,7 @@ const litmus: Litmus = {
   bound: 1,
   scenario: {
     name: "reader between two idles",
-    programs: [
+    cpus: [
       [updater(synchronize_rcu)],
       [
         (cpu) => {

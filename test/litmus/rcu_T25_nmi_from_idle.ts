@@ -8,7 +8,7 @@ const litmus: Litmus = {
   bound: 0,
   scenario: {
     name: "NMI reader out of idle",
-    programs: [[updater(synchronize_rcu)], []],
+    cpus: [[updater(synchronize_rcu)], []],
     nmi: reader(),
     nmis: 1,
     check: checkSpan,

@@ -12,7 +12,7 @@ const litmus: Litmus = {
   random: 600,
   scenario: {
     name: "IRQ reader out of idle, NMI inside",
-    programs: [
+    cpus: [
       [updater(synchronize_rcu)],
       [],
       [(cpu) => cpu.mem.raise(cpu.map.section(1) as Ptr as Ptr<"cpu_pending">, P_IRQ)],

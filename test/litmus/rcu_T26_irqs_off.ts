@@ -11,7 +11,7 @@ const litmus: Litmus = {
   bound: 1,
   scenario: {
     name: "IRQ-off region",
-    programs: [
+    cpus: [
       [updater(synchronize_rcu)],
       [
         (cpu) => {

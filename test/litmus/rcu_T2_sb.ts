@@ -9,7 +9,7 @@ const litmus: Litmus = {
   bound: 1,
   scenario: {
     name: "reader reads x, writes y; updater writes x, SR, reads y",
-    programs: [
+    cpus: [
       [
         (cpu) => {
           set(cpu, 0, 1);

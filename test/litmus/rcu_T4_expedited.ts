@@ -6,6 +6,6 @@ import { checkSpan, reader, updater } from "./kit_rcu.ts";
 const litmus: Litmus = {
   result: "Never",
   bound: 1,
-  scenario: { name: "span, expedited", programs: [[updater(synchronize_rcu_expedited)], [reader()]], check: checkSpan },
+  scenario: { name: "span, expedited", cpus: [[updater(synchronize_rcu_expedited)], [reader()]], check: checkSpan },
 };
 export default litmus;

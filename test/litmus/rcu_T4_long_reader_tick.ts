@@ -12,7 +12,7 @@ const litmus: Litmus = {
   scenario: {
     name: "long reader, ticks",
     ticks: 4,
-    programs: [
+    cpus: [
       [updater(synchronize_rcu)],
       [
         (cpu) => {

@@ -7,7 +7,7 @@ const litmus: Litmus = {
   bound: 2,
   scenario: {
     name: "span without a grace period",
-    programs: [[updater(() => undefined)], [reader()]],
+    cpus: [[updater(() => undefined)], [reader()]],
     check: checkSpan,
   },
 };

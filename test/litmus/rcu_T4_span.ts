@@ -6,6 +6,6 @@ import { checkSpan, reader, updater } from "./kit_rcu.ts";
 const litmus: Litmus = {
   result: "Never",
   bound: 1,
-  scenario: { name: "span", programs: [[updater(synchronize_rcu)], [reader()], [reader()]], check: checkSpan },
+  scenario: { name: "span", cpus: [[updater(synchronize_rcu)], [reader()], [reader()]], check: checkSpan },
 };
 export default litmus;

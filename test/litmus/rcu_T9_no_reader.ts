@@ -10,7 +10,7 @@ const litmus: Litmus = {
   random: 1000,
   scenario: {
     name: "reads x, quiescent state, writes y; updater writes x, SR, reads y",
-    programs: [
+    cpus: [
       [
         (cpu) => {
           set(cpu, 0, 1);

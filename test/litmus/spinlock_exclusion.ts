@@ -29,7 +29,7 @@ const litmus: Litmus = {
   scenario: {
     name: "lock, lock, trylock, NMI trylock",
     setup: (cpu) => spin_lock_init(cpu, at(cpu, LOCK), LC.test),
-    programs: [[locked], [locked], [tried]],
+    cpus: [[locked], [locked], [tried]],
     nmi: tried,
     nmis: 1,
     check: (cpu) => observed(get(cpu, COUNT) !== 2 + get(cpu, TRIED), `count ${get(cpu, COUNT)}`),

@@ -32,7 +32,8 @@ import type { MachineMap } from "../../shared/layout/map.ts";
 import { PerCpu } from "../../shared/layout/percpu.ts";
 import type { Oracle } from "../../shared/mem/oracle.ts";
 import { embedded } from "../../shared/mem/struct.ts";
-import { Lane, type Operation } from "./lane.ts";
+import { Lane } from "./lane.ts";
+import type { Operation } from "./scenario.ts";
 import { INTERRUPT, keyOf } from "./log.ts";
 import { GO, IRQ, NMI, NMI_TO, SWITCH, TICK, TIME, type Pick, type Strategy } from "./strategy.ts";
 import { TracedMemory } from "./traced_memory.ts";
@@ -94,6 +95,10 @@ export class Engine {
     lanes: [] as number[],
     count: 0,
     point: 0,
+    words: [] as number[],
+    effects: [] as number[],
+    hash1: 0,
+    hash2: 0,
   };
 
   private readonly memories: readonly TracedMemory[];

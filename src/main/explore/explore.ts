@@ -4,7 +4,6 @@
  */
 import { MachineBug } from "../../shared/base/verdict.ts";
 import { describe_context } from "../../shared/cpu/context.ts";
-import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { init_cpu_slots } from "../../shared/cpu/boot.ts";
 import { bind_callback } from "../../shared/cpu/callback_table.ts";
 import { schedule } from "../../shared/cpu/sched.ts";
@@ -12,26 +11,20 @@ import { P_KICK } from "../../shared/layout/cpu.ts";
 import { Globals } from "../../shared/layout/globals.ts";
 import { MachineMap, shapeProblem } from "../../shared/layout/map.ts";
 import { BareMemory } from "../../shared/mem/bare_memory.ts";
-import { NULL_ORACLE, type Oracle } from "../../shared/mem/oracle.ts";
+import { NULL_ORACLE } from "../../shared/mem/oracle.ts";
+import { SharedOracle } from "../../shared/mem/shared_oracle.ts";
 import { Engine, type Programs } from "./engine.ts";
-import { CB_SCENARIO_IRQ, CB_SCENARIO_NMI, type Scenario } from "./scenario.ts";
+import { KERNEL } from "./kernel.ts";
+import { callbackId, CB_SCENARIO_IRQ, CB_SCENARIO_NMI, type Scenario } from "./scenario.ts";
 import { Bounded, Pct, RandomWalk, Replay } from "./strategies.ts";
 import type { Schedule, Strategy } from "./strategy.ts";
 
 const G = Globals.offset;
 
-/** What the explorer needs of the kernel: boot, and the next timer for time jumps. */
-export interface Kernel {
-  /** Binds callbacks; once per process. */
-  bind(): void;
-  /** Initialises memory, on CPU 0, alone. */
-  boot(cpu: Cpu): void;
-  nextTimer(cpu: Cpu): number | undefined;
-}
-/** An oracle that can go back to its state at the snapshot. */
-export interface ResettableOracle extends Oracle {
-  snapshot(): void;
-  restore(): void;
+/** What may be asked of a scenario besides what it says itself. */
+export interface ExplorerOptions {
+  /** False: every access is a decision point. Default true. */
+  readonly filter?: boolean;
 }
 
 export interface Budget {
@@ -42,8 +35,6 @@ export interface Budget {
   readonly bound?: number;
   /** Executions that one exhaustive bound may take. Default 100,000. */
   readonly exhaustive?: number;
-  /** False: every access is a decision point. Default true. */
-  readonly filter?: boolean;
 }
 export interface Failure {
   readonly message: string;
@@ -65,24 +56,25 @@ export interface Exploration {
 
 const LEARNING = 100;
 
+/** NMIs per execution: nothing is injected where nothing would run. */
+export function nmisOf({ nmi, nmis = 1 }: Scenario): number {
+  return nmi === undefined ? 0 : nmis;
+}
+
 /** One scenario on one machine, ready to be executed any number of times. */
 export class Explorer {
   readonly engine: Engine;
   private readonly scenario: Scenario;
-  private readonly oracle: Oracle & Partial<ResettableOracle>;
+  private readonly oracle: SharedOracle | undefined;
   private executions = 0;
   private steps = 0;
 
-  constructor(
-    scenario: Scenario,
-    kernel: Kernel,
-    oracle?: (bytes: number, cpus: number) => ResettableOracle,
-    filter = true,
-  ) {
+  constructor(scenario: Scenario, { filter = true }: ExplorerOptions = {}) {
     this.scenario = scenario;
+    const { kernel = KERNEL } = scenario;
     const shape = {
       bytes: scenario.bytes ?? 1 << 20,
-      cpus: scenario.programs.length,
+      cpus: scenario.cpus.length,
       nodes: scenario.nodes ?? 1,
     };
     const problem = shapeProblem(shape);
@@ -103,9 +95,9 @@ export class Explorer {
     if (scenario.irq !== undefined) memory.poke(map.globals, G.irq_handler, CB_SCENARIO_IRQ);
     init_cpu_slots(memory, map);
     kernel.bind();
-    this.oracle = oracle?.(shape.bytes, shape.cpus) ?? NULL_ORACLE;
+    this.oracle = scenario.oracle === true ? SharedOracle.create(shape.bytes, shape.cpus) : undefined;
     const programs: Programs = {
-      cpus: scenario.programs,
+      cpus: scenario.cpus,
       ...(scenario.final === undefined ? {} : { final: scenario.final }),
       idle: (cpu) => {
         cpu.mem.take_pending(P_KICK);
@@ -113,25 +105,33 @@ export class Explorer {
       },
       nextTimer: (cpu) => kernel.nextTimer(cpu),
     };
-    this.engine = new Engine(map, buffer, this.oracle, programs, {
+    this.engine = new Engine(map, buffer, this.oracle ?? NULL_ORACLE, programs, {
       steps: scenario.steps ?? 100_000,
-      nmis: scenario.nmi === undefined ? 0 : (scenario.nmis ?? 0),
+      nmis: nmisOf(scenario),
       ticks: scenario.ticks ?? 0,
       filter,
     });
     const cpu = this.engine.cpus[0];
     kernel.boot(cpu);
+    this.bind();
     scenario.setup?.(cpu);
-    this.oracle.snapshot?.();
+    this.oracle?.snapshot();
     this.engine.takeSnapshot();
+  }
+
+  /** Several explorers may live in one process, and numbers mean what the last one bound. */
+  private bind(): void {
+    const { nmi, irq, callbacks = [] } = this.scenario;
+    if (nmi !== undefined) bind_callback(CB_SCENARIO_NMI, nmi);
+    if (irq !== undefined) bind_callback(CB_SCENARIO_IRQ, irq);
+    for (const [i, fn] of callbacks.entries()) bind_callback(callbackId(i), fn);
   }
 
   /** One execution. @returns the failure, if any. */
   execute(strategy: Strategy): Failure | undefined {
     const { scenario } = this;
-    if (scenario.nmi !== undefined) bind_callback(CB_SCENARIO_NMI, scenario.nmi);
-    if (scenario.irq !== undefined) bind_callback(CB_SCENARIO_IRQ, scenario.irq);
-    this.oracle.restore?.();
+    this.bind();
+    this.oracle?.restore();
     this.executions++;
     try {
       this.engine.run(strategy);
@@ -160,7 +160,7 @@ export class Explorer {
   /** The whole search. */
   explore(budget: Budget = {}): Exploration {
     const { seed = 1, random = 200, bound = -1, exhaustive = 100_000 } = budget;
-    const injections = (this.scenario.nmis ?? 0) + (this.scenario.ticks ?? 0);
+    const injections = nmisOf(this.scenario) + (this.scenario.ticks ?? 0);
     let exhausted = -1;
     let incomplete = false;
     const end = (failure: Failure | undefined): Exploration => {

@@ -2,12 +2,9 @@
  * A lane: one CPU under the explorer, with the program it runs and all that is needed to suspend and rebuild it. A
  * program is a list of operations; the end of each is a checkpoint, from which a suspended lane is executed again.
  */
-import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { CpuSlot } from "../../shared/layout/cpu.ts";
 import { Log } from "./log.ts";
-
-/** One small piece of a program, run on its CPU. It must be deterministic given what it reads from shared memory. */
-export type Operation = (cpu: Cpu) => void;
+import type { Operation } from "./scenario.ts";
 
 const NOT_BLOCKED = 0;
 const BLOCKED_RELAX = 1;

@@ -1,20 +1,31 @@
 /**
- * Scenario: what every CPU runs, what the interrupts run, and what must hold. The form in which litmus tests and races
- * are given to the explorer.
+ * Scenario: what every CPU runs, what the interrupts run, and what must hold. The form in which litmus tests, races of the
+ * kernel and races of user code are given to the explorer.
+ *
+ * A scenario is rebuilt from its module on every thread that runs it, so it keeps nothing in JavaScript: what its
+ * programs share lies in shared memory (get, set, result), and what is called through a number is in `callbacks`.
  */
+import type { CallbackFn } from "../../shared/cpu/callback_table.ts";
 import type { Cpu } from "../../shared/cpu/cpu.ts";
-import { bind_callback } from "../../shared/cpu/callback_table.ts";
 import { FIRST_FREE_CALLBACK } from "../../shared/layout/callbacks.ts";
 import { Globals } from "../../shared/layout/globals.ts";
-import { element, type CallbackId, type Ptr } from "../../shared/mem/struct.ts";
-import type { Operation } from "./lane.ts";
+import { element, type CallbackId } from "../../shared/mem/struct.ts";
+import type { Kernel } from "./kernel.ts";
+
+/** One small piece of a program, run on its CPU. It must be deterministic given what it reads from shared memory. */
+export type Operation = (cpu: Cpu) => void;
 
 export interface Scenario {
+  /** Names it on command lines and in tokens: letters, digits, "_", "-" and "+". */
   readonly name: string;
-  /** Operations of each CPU; as many CPUs as programs. */
-  readonly programs: readonly (readonly Operation[])[];
+  /** One sentence, for lists. */
+  readonly summary?: string;
+  /** Operations of each CPU; as many CPUs as lists. */
+  readonly cpus: readonly (readonly Operation[])[];
+  /** Functions that are called through a pointer: irq_work functions, RCU callbacks, ... Number: callbackId(index). */
+  readonly callbacks?: readonly CallbackFn[];
   /** Runs on CPU 0 before everything else, alone, after boot. */
-  readonly setup?: (cpu: Cpu) => void;
+  readonly setup?: Operation;
   /** What an NMI runs, on the CPU that it hits. */
   readonly nmi?: Operation;
   /** What a device interrupt runs. */
@@ -23,34 +34,43 @@ export interface Scenario {
   readonly final?: Operation;
   /** Looks at the end of each execution, alone. @returns what is wrong, or undefined. */
   readonly check?: (cpu: Cpu) => string | undefined;
-  /** NMIs per execution (default 0), ticks per execution (default 0). */
+  /** Looks after each step that changed memory, from outside: its accesses are no steps. @returns what is wrong. */
+  readonly invariant?: (cpu: Cpu) => string | undefined;
+  /** NMIs per execution (default: 1 if there is an `nmi`), ticks per execution (default 0). */
   readonly nmis?: number;
   readonly ticks?: number;
+  /** NMIs only at these named points (layout/points.ts); default: before any step. */
+  readonly nmiPoints?: readonly number[];
   /** Steps in one execution before it is a livelock (default 100,000). */
   readonly steps?: number;
   /** Machine: bytes (default 1 MiB), nodes (default 1), words of globals. */
   readonly bytes?: number;
   readonly nodes?: number;
   readonly globals?: Partial<Record<ConfigWord, number>>;
+  /** What the machine boots (default: the whole kernel). */
+  readonly kernel?: Kernel;
+  /** True: an oracle watches every object, reader, grace period and barrier. */
+  readonly oracle?: boolean;
 }
 export type ConfigWord = "irqwork_mode" | "barrier_order" | "kernel_behaviour" | "spurious" | "tiny" | "panic_on_warn";
+
+/** Declares a scenario: the identity, with the type. */
+export function scenario(of: Scenario): Scenario {
+  return of;
+}
 
 /** Callback numbers that the explorer binds to the handlers of the scenario. */
 export const CB_SCENARIO_NMI = FIRST_FREE_CALLBACK as CallbackId;
 export const CB_SCENARIO_IRQ = (FIRST_FREE_CALLBACK + 1) as CallbackId;
-/** The first number that is free for a scenario's own callbacks. */
-export const FIRST_SCENARIO_CALLBACK = FIRST_FREE_CALLBACK + 2;
-
-/** Binds a function of the scenario to number FIRST_SCENARIO_CALLBACK + i. @returns the number. */
-export function scenarioCallback(i: number, fn: (cpu: Cpu, arg: Ptr<never>) => void): CallbackId {
-  const id = (FIRST_SCENARIO_CALLBACK + i) as CallbackId;
-  bind_callback(id, fn);
-  return id;
+const FIRST_SCENARIO_CALLBACK = FIRST_FREE_CALLBACK + 2;
+/** Number under which `callbacks[i]` of the scenario is called. */
+export function callbackId(i: number): CallbackId {
+  return (FIRST_SCENARIO_CALLBACK + i) as CallbackId;
 }
 
 const { scenario: WORDS } = Globals.offset;
 
-/** Shared variable number i of a litmus test: reads and writes are steps. */
+/** Shared variable number i of a scenario: reads and writes are steps. */
 export function get(cpu: Cpu, i: number): number {
   return cpu.mem.read_once(cpu.globals, element(WORDS, i));
 }
@@ -58,7 +78,7 @@ export function set(cpu: Cpu, i: number, v: number): void {
   cpu.mem.write_once(cpu.globals, element(WORDS, i), v);
 }
 const FIRST_RESULT = 128;
-/** Stores a result ("register") of a litmus program: not a step. */
+/** Stores a result ("register") of a program: not a step. */
 export function result(cpu: Cpu, i: number, v: number): void {
   cpu.mem.poke(cpu.globals, element(WORDS, FIRST_RESULT + i), v);
 }

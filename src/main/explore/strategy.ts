@@ -26,15 +26,30 @@ export interface DecisionPoint {
   readonly lanes: readonly number[];
   /** Named point at which the lane stands; 0: none. */
   readonly point: number;
+  /** Word that lanes[i] touches in its next step, and how (READS, WRITES or both); -1 and 0 where it is not known. */
+  readonly words: readonly number[];
+  readonly effects: readonly number[];
+  /** The state of the machine as two 32-bit hashes; kept only for strategies that want it. */
+  readonly hash1: number;
+  readonly hash2: number;
 }
+
+/** What an access does to its word. */
+export const READS = 1;
+export const WRITES = 2;
+
+/** choose() may answer this instead of an index: the rest of this execution is known already, abandon it. */
+export const PRUNE = -1;
 
 export interface Strategy {
   readonly name: string;
   /** True: ask at every access, shared word or not. A recorded schedule may name any. */
   readonly everyAccess?: boolean;
+  /** True: point.hash1 and hash2 are wanted. */
+  readonly hashes?: boolean;
   /** Starts an execution. @returns false if there is nothing left to try. */
   begin(): boolean;
-  /** @returns an index into point.choices. */
+  /** @returns an index into point.choices, or PRUNE. */
   choose(point: DecisionPoint): number;
   /** The execution is over. @param points  decision points it had. @param learned  true if new words became shared. */
   end(points: number, learned: boolean): void;

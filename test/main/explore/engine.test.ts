@@ -9,12 +9,12 @@ import { wait_event, wake_up } from "../../../src/shared/cpu/sched.ts";
 import { CpuCounters } from "../../../src/shared/layout/cpu.ts";
 import { Globals } from "../../../src/shared/layout/globals.ts";
 import { element, type Ptr } from "../../../src/shared/mem/struct.ts";
-import { BARE_KERNEL } from "../../bare_kernel.ts";
+import { BARE_KERNEL } from "../../../src/main/explore/kernel.ts";
 
 const { scenario: WORDS } = Globals.offset;
 const add = (cpu: Cpu, i: number): void => set(cpu, i, get(cpu, i) + 1);
 const explorer = (scenario: Scenario, filter = true): Explorer =>
-  new Explorer(scenario, BARE_KERNEL, undefined, filter);
+  new Explorer({ ...scenario, kernel: BARE_KERNEL }, { filter });
 /** All final values of the words listed, over every schedule of a bound. */
 function outcomes(scenario: Scenario, words: readonly number[], bound: number, filter: boolean): Set<string> {
   const found = new Set<string>();
@@ -36,7 +36,7 @@ function outcomes(scenario: Scenario, words: readonly number[], bound: number, f
 test("finds a lost update, and its schedule shows it again", () => {
   const lostUpdate: Scenario = {
     name: "lost update",
-    programs: [[(cpu) => add(cpu, 0)], [(cpu) => add(cpu, 0)]],
+    cpus: [[(cpu) => add(cpu, 0)], [(cpu) => add(cpu, 0)]],
     check: (cpu) => (get(cpu, 0) === 2 ? undefined : `lost update: ${get(cpu, 0)}`),
   };
   const found = explorer(lostUpdate).explore();
@@ -50,7 +50,7 @@ test("an atomic counter is clean, and the search says that it was exhaustive", (
   const atomic = (cpu: Cpu): void => void cpu.mem.fetch_add(cpu.globals, element(WORDS, 0), 1);
   const run = explorer({
     name: "atomic counter",
-    programs: [[atomic, atomic], [atomic], [atomic]],
+    cpus: [[atomic, atomic], [atomic], [atomic]],
     check: (cpu) => (get(cpu, 0) === 4 ? undefined : `${get(cpu, 0)}`),
   }).explore({ bound: 4 });
   expect(run).toMatchObject({ failure: undefined, exhausted: 4, incomplete: false });
@@ -81,7 +81,7 @@ test("reaches exactly the interleavings there are: three CPUs, load and store ea
     if (!moved) expected.add(`${x}`);
   };
   go([0, 0, 0], [0, 0, 0], 0);
-  const scenario: Scenario = { name: "orders", programs: [1, 2, 3].map((i) => [program(i)]) };
+  const scenario: Scenario = { name: "orders", cpus: [1, 2, 3].map((i) => [program(i)]) };
   const final: Scenario = { ...scenario, final: (cpu) => result(cpu, 0, get(cpu, 0)) };
   for (const filter of [true, false]) {
     const found = outcomes(final, [0], 3, filter); // Three preemptions are all that six steps have room for.
@@ -95,7 +95,7 @@ test("the shared-word filter loses no final state", () => {
     set(cpu, mine, get(cpu, 10 + mine));
     result(cpu, mine, get(cpu, other));
   };
-  const dekker: Scenario = { name: "dekker", programs: [[program(0, 1)], [program(1, 0)]] };
+  const dekker: Scenario = { name: "dekker", cpus: [[program(0, 1)], [program(1, 0)]] };
   const plain = outcomes(dekker, [0, 1], 3, false);
   expect(outcomes(dekker, [0, 1], 3, true)).toEqual(plain);
   expect([...plain].toSorted()).toEqual(["0,1", "1,0", "1,1"]);
@@ -104,7 +104,7 @@ test("the shared-word filter loses no final state", () => {
 test("an NMI hits between two accesses of the CPU that it interrupts", () => {
   const scenario: Scenario = {
     name: "nmi in the middle",
-    programs: [[(cpu) => add(cpu, 0)]],
+    cpus: [[(cpu) => add(cpu, 0)]],
     nmi: (cpu) => add(cpu, 0),
     nmis: 1,
     check: (cpu) => (get(cpu, 0) === 1 && resultOf(cpu, 0) === 0 ? "lost" : undefined),
@@ -126,9 +126,9 @@ test("says deadlock when nobody can move, and does not when somebody can", () =>
   const waiter = (cpu: Cpu): void => {
     while (get(cpu, 0) === 0) cpu.mem.relax();
   };
-  const stuck = explorer({ name: "stuck", programs: [[waiter], [(cpu) => set(cpu, 1, 1)]] }).explore({ random: 1 });
+  const stuck = explorer({ name: "stuck", cpus: [[waiter], [(cpu) => set(cpu, 1, 1)]] }).explore({ random: 1 });
   expect(stuck.failure?.message).toContain("deadlock");
-  const fine = explorer({ name: "fine", programs: [[waiter], [(cpu) => set(cpu, 0, 1)]] }).explore({ bound: 2 });
+  const fine = explorer({ name: "fine", cpus: [[waiter], [(cpu) => set(cpu, 0, 1)]] }).explore({ bound: 2 });
   expect(fine).toMatchObject({ failure: undefined, exhausted: 2 });
 });
 
@@ -139,13 +139,13 @@ test("wait_event and wake_up lose no wake-up; without the condition first they w
     set(cpu, 0, 1);
     wake_up(cpu, queue(cpu));
   };
-  const right = explorer({ name: "wake-up", programs: [[waiter], [waker]] }).explore({ bound: 3 });
+  const right = explorer({ name: "wake-up", cpus: [[waiter], [waker]] }).explore({ bound: 3 });
   expect(right).toMatchObject({ failure: undefined, exhausted: 3 });
   const wrong = (cpu: Cpu): void => {
     wake_up(cpu, queue(cpu));
     set(cpu, 0, 1);
   };
-  const lost = explorer({ name: "lost wake-up", programs: [[waiter], [wrong]], bytes: 1 << 20 });
+  const lost = explorer({ name: "lost wake-up", cpus: [[waiter], [wrong]], bytes: 1 << 20 });
   const found = lost.explore({ bound: 2 });
   expect(found.failure?.message).toContain("deadlock");
 });
@@ -161,7 +161,7 @@ test("a rebuild repeats no count and no result, however often lanes are unwound"
   };
   const run = explorer({
     name: "rebuild",
-    programs: [[program, program], [program], [program], [program]],
+    cpus: [[program, program], [program], [program], [program]],
     check: (cpu) => {
       for (let id = 0; id < 4; id++) {
         const expected = id === 0 ? 12 : 6;
@@ -187,12 +187,12 @@ test("hidden state outside shared memory is reported as a divergence", () => {
     set(cpu, 1, get(cpu, 0));
     set(cpu, 0, 8);
   };
-  const run = explorer({ name: "hidden", programs: [[other], [program], [other]] }).explore({ random: 300 });
+  const run = explorer({ name: "hidden", cpus: [[other], [program], [other]] }).explore({ random: 300 });
   expect(run.failure?.message).toMatch(/divergence: hidden state outside shared memory/);
 });
 
 test("a bounded search with n preemptions is larger than one with n - 1, and ends", () => {
-  const e = explorer({ name: "bounds", programs: [[(cpu) => add(cpu, 0)], [(cpu) => add(cpu, 0)]] });
+  const e = explorer({ name: "bounds", cpus: [[(cpu) => add(cpu, 0)], [(cpu) => add(cpu, 0)]] });
   const sizes = [0, 1, 2].map((bound) => {
     const strategy = new Bounded(bound);
     let n = 0;

@@ -23,7 +23,7 @@ import {
 } from "../../../src/shared/cpu/context.ts";
 import type { Cpu } from "../../../src/shared/cpu/cpu.ts";
 import { CTX_HARDIRQ, CTX_NMI, CTX_SOFTIRQ } from "../../../src/shared/layout/cpu.ts";
-import { BARE_KERNEL } from "../../bare_kernel.ts";
+import { BARE_KERNEL } from "../../../src/main/explore/kernel.ts";
 import { sequentialMachine } from "../../machine.ts";
 
 beforeAll(() => BARE_KERNEL.bind());

@@ -20,10 +20,10 @@ import { ContextTracking } from "../../../src/shared/layout/cpu.ts";
 import { Globals } from "../../../src/shared/layout/globals.ts";
 import { PerCpu } from "../../../src/shared/layout/percpu.ts";
 import { element, offsetof, type Ptr } from "../../../src/shared/mem/struct.ts";
-import { BARE_KERNEL } from "../../bare_kernel.ts";
+import { BARE_KERNEL } from "../../../src/main/explore/kernel.ts";
 
 const explore = (scenario: Scenario, bound = 2): ReturnType<Explorer["explore"]> =>
-  new Explorer(scenario, BARE_KERNEL).explore({ bound, random: 100 });
+  new Explorer({ ...scenario, kernel: BARE_KERNEL }).explore({ bound, random: 100 });
 const { scenario: WORDS } = Globals.offset;
 const queue = (cpu: Cpu): Ptr<"wait_queue"> => (cpu.globals + offsetof(element(WORDS, 4))) as Ptr<"wait_queue">;
 
@@ -36,7 +36,7 @@ test("smp_call_function_single(wait) returns after the function has run there; t
   bind_callback(CB.ipi_test, (cpu) => set(cpu, cpu.id, get(cpu, cpu.id) + 1));
   const run = explore({
     name: "two callers",
-    programs: [[call(1)], [call(0)]],
+    cpus: [[call(1)], [call(0)]],
     check: (cpu) => (resultOf(cpu, 0) === 1 && resultOf(cpu, 1) === 1 ? undefined : "returned before the function ran"),
   });
   expect(run).toMatchObject({ failure: undefined, exhausted: 2 });
@@ -48,7 +48,7 @@ test("a call that does not wait is served all the same, and requests may share a
   const seen = new Set<number>();
   const run = explore({
     name: "shared run",
-    programs: [[call], [() => undefined], [call]],
+    cpus: [[call], [() => undefined], [call]],
     final: (cpu) => smp_call_function_single(cpu, 1, CB.ipi_test, true),
     check: (cpu) => {
       seen.add(get(cpu, 0));
@@ -67,7 +67,7 @@ test("sleep and wake with an NMI at any step: no wake-up is lost", () => {
   };
   const run = explore({
     name: "two wakers, an NMI",
-    programs: [[waiter], [waker], [waker]],
+    cpus: [[waiter], [waker], [waker]],
     nmi: (cpu) => set(cpu, 9, 1),
     nmis: 1,
   });
@@ -86,7 +86,7 @@ test("context tracking: an NMI at any step of idle and IRQ entry and exit finds 
   };
   const run = explore({
     name: "nmi into context tracking",
-    programs: [[program]],
+    cpus: [[program]],
     nmi: (cpu) => {
       if (!rcu_is_watching(cpu)) result(cpu, 0, 3);
     },
@@ -105,7 +105,7 @@ test("T22/T23 shape: who sees a CPU idle sees what it did before, and the other 
   const run = explore(
     {
       name: "into and from idle",
-      programs: [
+      cpus: [
         [
           (cpu) => {
             set(cpu, 0, 1);

@@ -33,7 +33,7 @@ import {
 import { Globals, IRQWORK_LATE, IRQWORK_MIXED } from "../../../src/shared/layout/globals.ts";
 import { POINT } from "../../../src/shared/layout/points.ts";
 import { element, type CallbackId } from "../../../src/shared/mem/struct.ts";
-import { BARE_KERNEL } from "../../bare_kernel.ts";
+import { BARE_KERNEL } from "../../../src/main/explore/kernel.ts";
 import { sequentialMachine } from "../../machine.ts";
 
 const { nmi_handler: NMI_HANDLER, irq_handler: IRQ_HANDLER, irqwork_mode: MODE } = Globals.offset;

@@ -2,7 +2,8 @@
  * A machine with the locks, lists and interrupt machinery of src/shared/linux/{sync,lib,kernel} and nothing above them:
  * RCU is a set of stand-ins that count. For tests of these layers, sequential and explored.
  */
-import { Explorer, type Budget, type Exploration, type Kernel } from "../../../src/main/explore/explore.ts";
+import { Explorer, type Budget, type Exploration } from "../../../src/main/explore/explore.ts";
+import type { Kernel } from "../../../src/main/explore/kernel.ts";
 import type { Scenario } from "../../../src/main/explore/scenario.ts";
 import { bind_callback, type CallbackFn } from "../../../src/shared/cpu/callback_table.ts";
 import type { Cpu } from "../../../src/shared/cpu/cpu.ts";
@@ -38,7 +39,7 @@ function bind(): void {
 /** For the explorer. */
 export const LAYER: Kernel = { bind, boot: kernel_init, nextTimer: next_timer_expiry };
 export function exploreLayer(scenario: Scenario, budget: Budget = {}): Exploration {
-  return new Explorer(scenario, LAYER).explore({ random: 60, ...budget });
+  return new Explorer({ ...scenario, kernel: LAYER }).explore({ random: 60, ...budget });
 }
 
 /** The CPUs of a sequential machine. */

@@ -290,7 +290,7 @@ describe("interleaved", () => {
         name: "publish, sync",
         setup,
         globals: { irqwork_mode: mode },
-        programs: [[sync], [(c) => irq_work_sync(c, room(c, 0))]],
+        cpus: [[sync], [(c) => irq_work_sync(c, room(c, 0))]],
         nmi: (c) => irq_work_queue(c, room(c, 0)),
         nmis: 1,
         check: (c) => (c.mem.load_word(room(c, 20)) === 0 ? undefined : "not handled"),
@@ -304,7 +304,7 @@ describe("interleaved", () => {
       {
         name: "publish on two CPUs",
         setup,
-        programs: [[publish(0)], [publish(1)]],
+        cpus: [[publish(0)], [publish(1)]],
         final: (c) => irq_work_sync(c, room(c, 0)),
         check: (c) => {
           const done = room(c, DONE);
@@ -321,7 +321,7 @@ describe("interleaved", () => {
         name: "two sleepers",
         setup,
         globals: { irqwork_mode: IRQWORK_LATE, kernel_behaviour },
-        programs: [[publish(0)], [(c) => irq_work_sync(c, room(c, 0))], [(c) => irq_work_sync(c, room(c, 0))]],
+        cpus: [[publish(0)], [(c) => irq_work_sync(c, room(c, 0))], [(c) => irq_work_sync(c, room(c, 0))]],
       },
       { bound: 1, exhaustive: 3000 },
     );
@@ -336,7 +336,7 @@ describe("interleaved", () => {
       {
         name: "free after sync",
         setup,
-        programs: [
+        cpus: [
           [
             (c): void => {
               publish(0)(c);

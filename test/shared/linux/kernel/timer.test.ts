@@ -167,7 +167,7 @@ describe("interleaved", () => {
           timer_setup(c, room(c, 0), func);
           mod_timer(c, room(c, 0), 1);
         },
-        programs: [
+        cpus: [
           [(c): void => void mod_timer(c, room(c, 3), 1000)],
           [
             (c): void => {
@@ -200,7 +200,7 @@ describe("interleaved", () => {
           timer_setup(c, room(c, 0), func);
           mod_timer(c, room(c, 0), 1);
         },
-        programs: [[arm(1), arm(2)], [arm(1)]],
+        cpus: [[arm(1), arm(2)], [arm(1)]],
         ticks: 2,
         final: (c) => {
           timer_delete_sync(c, room(c, 0));

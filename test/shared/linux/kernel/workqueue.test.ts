@@ -280,7 +280,7 @@ describe("interleaved", () => {
           bindBody();
           init_work(c, room(c, 0), body);
         },
-        programs: [[flushed], [(c): void => void post(0)(c)], []],
+        cpus: [[flushed], [(c): void => void post(0)(c)], []],
         final: (c) => void flush_work(c, room(c, 0)),
         check: wrong,
       },
@@ -297,7 +297,7 @@ describe("interleaved", () => {
           init_delayed_work(c, room(c, 0), body);
           queue_delayed_work(c, room(c, 0), 1);
         },
-        programs: [
+        cpus: [
           [cond_resched, cond_resched],
           [
             (c): void => {
@@ -327,7 +327,7 @@ describe("interleaved", () => {
         queue_delayed_work_on(c, 1, room(c, 0), 0);
         c.mem.poke(c.pending, CpuPending.offset.bits, P_IRQ);
       },
-      programs: [[(c) => void cancel_delayed_work_sync(c, room(c, 0))], [cond_resched]],
+      cpus: [[(c) => void cancel_delayed_work_sync(c, room(c, 0))], [cond_resched]],
       irq: (c) => void mod_delayed_work(c, room(c, 0), 1),
       final: (c) => void cancel_delayed_work_sync(c, room(c, 0)),
       check: wrong,
@@ -343,7 +343,7 @@ describe("interleaved", () => {
         init_delayed_work(c, room(c, 0), body);
         queue_delayed_work(c, room(c, 0), 1);
       },
-      programs: [[cancel, (c) => void mod_delayed_work(c, room(c, 0), 0)], [cancel], [cond_resched]],
+      cpus: [[cancel, (c) => void mod_delayed_work(c, room(c, 0), 0)], [cancel], [cond_resched]],
       ticks: 2,
       final: (c) => {
         cancel(c);

@@ -103,7 +103,7 @@ describe("interleaved", () => {
       {
         name: "push, push, drain",
         setup: (cpu) => init_llist_head(cpu, headOf(cpu)),
-        programs: [
+        cpus: [
           [push(0), drain],
           [push(1), drain],
         ],
@@ -134,7 +134,7 @@ describe("interleaved", () => {
       {
         name: "who was first",
         setup: (cpu) => init_llist_head(cpu, headOf(cpu)),
-        programs: [0, 1, 2].map((i) => [
+        cpus: [0, 1, 2].map((i) => [
           (cpu: Cpu): void => {
             if (llist_add(cpu, node(cpu, i), headOf(cpu))) cpu.mem.store_word(room(cpu, 20 + i), 1);
           },
@@ -166,7 +166,7 @@ describe("interleaved", () => {
           init_llist_head(cpu, headOf(cpu));
           for (const i of [0, 1, 2]) llist_add(cpu, node(cpu, i), headOf(cpu));
         },
-        programs: [[pop], [popAndPushBack]],
+        cpus: [[pop], [popAndPushBack]],
         final: (cpu) => {
           pop(cpu);
           pop(cpu);

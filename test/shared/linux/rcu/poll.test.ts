@@ -264,13 +264,13 @@ describe("explored", () => {
     return resultOf(c, 1) ? "a callback ran, but its cookie is not done" : undefined;
   };
   const scenarios: Scenario[] = [
-    { name: "poll and cond", programs: [[poller], [section], [synchronize_rcu]], check },
-    { name: "E17, E18: full", programs: [[fullPoller], [synchronize_rcu], [section]], check },
-    { name: "full, with an expedited one", programs: [[fullPoller], [synchronize_rcu_expedited], [section]], check },
-    { name: "poll, both kinds", programs: [[poller], [synchronize_rcu_expedited, section], [synchronize_rcu]], check },
+    { name: "poll and cond", cpus: [[poller], [section], [synchronize_rcu]], check },
+    { name: "E17, E18: full", cpus: [[fullPoller], [synchronize_rcu], [section]], check },
+    { name: "full, with an expedited one", cpus: [[fullPoller], [synchronize_rcu_expedited], [section]], check },
+    { name: "poll, both kinds", cpus: [[poller], [synchronize_rcu_expedited, section], [synchronize_rcu]], check },
     {
       name: "a callback polls its own cookie",
-      programs: [[inCallback], [synchronize_rcu], [section]],
+      cpus: [[inCallback], [synchronize_rcu], [section]],
       check,
       final: synchronize_rcu,
     },

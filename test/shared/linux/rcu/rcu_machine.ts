@@ -2,7 +2,8 @@
  * A machine whose kernel ends with RCU, for its tests. Sequential: one thread plays all CPUs in any order, as long as none
  * has to wait for another. Explored: the same kernel under the explorer.
  */
-import { Explorer, type Budget, type Exploration, type Kernel } from "../../../../src/main/explore/explore.ts";
+import { Explorer, type Budget, type Exploration } from "../../../../src/main/explore/explore.ts";
+import type { Kernel } from "../../../../src/main/explore/kernel.ts";
 import type { Scenario } from "../../../../src/main/explore/scenario.ts";
 import { bind_callback } from "../../../../src/shared/cpu/callback_table.ts";
 import { pop_context, push_context } from "../../../../src/shared/cpu/context.ts";
@@ -49,7 +50,7 @@ function init(cpu: Cpu): void {
 }
 export const RCU_KERNEL: Kernel = { bind: bindRcuMachine, boot: init, nextTimer: next_timer_expiry };
 export function exploreRcu(scenario: Scenario, budget: Budget = {}): Exploration {
-  return new Explorer(scenario, RCU_KERNEL).explore({ random: 60, ...budget });
+  return new Explorer({ ...scenario, kernel: RCU_KERNEL }).explore({ random: 60, ...budget });
 }
 
 /** The CPUs of a sequential machine, all in task context and awake. */

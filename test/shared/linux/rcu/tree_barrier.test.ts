@@ -1,7 +1,7 @@
 /** rcu_barrier(): spec rcu 4.8, litmus E1 to E5, I-RCU-10. Cross-CPU calls are served by hand: one thread plays all CPUs. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { cond_resched } from "../../../../src/shared/cpu/sched.ts";
-import { resultOf, scenarioCallback, type Scenario } from "../../../../src/main/explore/scenario.ts";
+import { callbackId, resultOf, type Scenario } from "../../../../src/main/explore/scenario.ts";
 import { get, result, set } from "../../../../src/main/explore/scenario.ts";
 import { local_irq_restore, local_irq_save } from "../../../../src/shared/cpu/context.ts";
 import type { Cpu } from "../../../../src/shared/cpu/cpu.ts";
@@ -158,8 +158,7 @@ describe("explored", () => {
   const wordHead = (c: Cpu, i: number): Ptr<"rcu_head"> =>
     (c.globals + offsetof(element(WORDS, 32 + 4 * i))) as Ptr<"rcu_head">;
   const queue = (i: number) => (c: Cpu) => {
-    const id = scenarioCallback(0, (k) => void k.mem.fetch_add(k.globals, element(WORDS, 0), 1));
-    call_rcu(c, wordHead(c, i), id);
+    call_rcu(c, wordHead(c, i), callbackId(0));
     c.mem.fetch_add(c.globals, element(WORDS, 1), 1);
   };
   const barrier = (c: Cpu): void => {
@@ -168,15 +167,16 @@ describe("explored", () => {
     if (get(c, 0) < queued) result(c, 0, 1);
   };
   const base = {
+    callbacks: [(k: Cpu): void => void k.mem.fetch_add(k.globals, element(WORDS, 0), 1)],
     check: (c: Cpu): string | undefined => (resultOf(c, 0) ? "a callback had not run" : check_rcu_quiescent(c)[0]),
     final: (c: Cpu): void => rcu_barrier(c),
   };
   const scenarios: Scenario[] = [
-    { ...base, name: "two CPUs queue, a third waits", programs: [[queue(0)], [queue(1)], [barrier]] },
+    { ...base, name: "two CPUs queue, a third waits", cpus: [[queue(0)], [queue(1)], [barrier]] },
     {
       ...base,
       name: "two barriers",
-      programs: [
+      cpus: [
         [queue(0), barrier],
         [queue(1), barrier],
       ],
@@ -184,7 +184,7 @@ describe("explored", () => {
     {
       ...base,
       name: "barrier and synchronize_rcu",
-      programs: [
+      cpus: [
         [queue(0), barrier],
         [synchronize_rcu, queue(1), barrier],
       ],
@@ -192,7 +192,7 @@ describe("explored", () => {
     {
       ...base,
       name: "callbacks from interrupts, on the way to idle too",
-      programs: [[barrier, barrier], [(c) => set(c, 2, 1)]],
+      cpus: [[barrier, barrier], [(c) => set(c, 2, 1)]],
       irq: (c) => {
         if (get(c, 3 + c.id) === 0) {
           set(c, 3 + c.id, 1);

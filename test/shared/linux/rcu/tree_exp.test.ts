@@ -252,18 +252,18 @@ describe("explored", () => {
   };
   const exp = updater(synchronize_rcu_expedited);
   const scenarios: Scenario[] = [
-    { name: "two readers", programs: [[exp], [reader], [reader]], check },
-    { name: "a reader with IRQs off", programs: [[exp], [irqsOff]], check },
-    { name: "unlocked inside preemption off", programs: [[exp], [unlockedInside]], check },
-    { name: "preemption off", programs: [[exp], [section(preempt_disable, preempt_enable)]], check },
-    { name: "softirqs off", programs: [[exp], [section(local_bh_disable, local_bh_enable)]], check },
-    { name: "a reader in NMI", programs: [[exp], [(c) => set(c, 2, 1)]], nmi: reader, nmis: 1, check },
+    { name: "two readers", cpus: [[exp], [reader], [reader]], check },
+    { name: "a reader with IRQs off", cpus: [[exp], [irqsOff]], check },
+    { name: "unlocked inside preemption off", cpus: [[exp], [unlockedInside]], check },
+    { name: "preemption off", cpus: [[exp], [section(preempt_disable, preempt_enable)]], check },
+    { name: "softirqs off", cpus: [[exp], [section(local_bh_disable, local_bh_enable)]], check },
+    { name: "a reader in NMI", cpus: [[exp], [(c) => set(c, 2, 1)]], nmi: reader, nmis: 1, check },
     {
       name: "two at a time, two leaves",
-      programs: [[exp], [synchronize_rcu_expedited], [reader], [synchronize_rcu_expedited]],
+      cpus: [[exp], [synchronize_rcu_expedited], [reader], [synchronize_rcu_expedited]],
       check,
     },
-    { name: "with a normal one", programs: [[exp], [synchronize_rcu, reader], [reader]], check },
+    { name: "with a normal one", cpus: [[exp], [synchronize_rcu, reader], [reader]], check },
   ];
   test.each(scenarios.map((s) => [s.name, s] as const))("%s", (_, scenario) => {
     expect(exploreRcu(scenario).failure).toBeUndefined();

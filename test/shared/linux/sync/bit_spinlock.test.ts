@@ -51,7 +51,7 @@ test("two CPUs exclude each other", () => {
     bit_spin_unlock(cpu, cpu.globals, WORD, 0);
   };
   const { failure, exhausted } = exploreLayer(
-    { name: "bit lock", programs: [[section, section], [section]] },
+    { name: "bit lock", cpus: [[section, section], [section]] },
     { bound: 2, exhaustive: 40_000 },
   );
   expect(failure).toBeUndefined();

@@ -73,7 +73,7 @@ test("two waiters, two completers; the completion is not touched once both have 
     {
       name: "completion",
       setup: (cpu) => init_completion(cpu, room(cpu, 0)),
-      programs: [[wait], [wait], [finish], [finish]],
+      cpus: [[wait], [wait], [finish], [finish]],
       check: (cpu) => {
         const x = room(cpu, 0);
         const intact = cpu.mem.load_word(x) === GONE && cpu.mem.load_word(x + Completion.offset.waiters) === GONE;

@@ -108,7 +108,7 @@ test("task, IRQ and NMI of one CPU: never two inside, always released", () => {
     {
       name: "nesting",
       setup: (cpu) => local_lock_init(cpu, room(cpu, 0), LC.pcs),
-      programs: [[(cpu) => cpu.mem.raise(cpu.pending, P_IRQ), section, section]],
+      cpus: [[(cpu) => cpu.mem.raise(cpu.pending, P_IRQ), section, section]],
       irq: section,
       nmi: section,
       nmis: 1,

@@ -97,7 +97,7 @@ test("three CPUs exclude each other, and every sleeper wakes up", () => {
     {
       name: "mutex",
       setup: (cpu) => mutex_init(cpu, room(cpu, 0), LC.test_mutex),
-      programs: [[locked, locked], [locked], [locked]],
+      cpus: [[locked, locked], [locked], [locked]],
       check: (cpu) => (cpu.mem.load_word(room(cpu, COUNT)) === 4 ? undefined : "an update was lost"),
     },
     { bound: 1, exhaustive: 40_000 },

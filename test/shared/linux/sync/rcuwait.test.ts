@@ -25,11 +25,11 @@ test("waiting in softirq is a bug", () => {
   expect(() => inSoftirq(cpu, wait)).toThrow("sleeps in atomic context");
 });
 test("one waiter is never lost", () => {
-  const { failure, exhausted } = exploreLayer({ name: "one waiter", setup, programs: [[wait], [wake]] }, { bound: 3 });
+  const { failure, exhausted } = exploreLayer({ name: "one waiter", setup, cpus: [[wait], [wake]] }, { bound: 3 });
   expect(failure).toBeUndefined();
   expect(exhausted).toBe(3);
 });
 test("of two waiters one may be lost, as in the kernel", () => {
-  const { failure } = exploreLayer({ name: "two waiters", setup, programs: [[wait], [wait], [wake]] });
+  const { failure } = exploreLayer({ name: "two waiters", setup, cpus: [[wait], [wait], [wake]] });
   expect(failure?.message).toContain("deadlock");
 });

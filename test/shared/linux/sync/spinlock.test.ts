@@ -182,7 +182,7 @@ describe("interleaved", () => {
 
   test("three CPUs exclude each other, and no parked waiter is forgotten", () => {
     const { failure, exhausted } = exploreLayer(
-      { name: "three lockers", setup, programs: [[locked, locked], [locked], [locked]], check: sections(4) },
+      { name: "three lockers", setup, cpus: [[locked, locked], [locked], [locked]], check: sections(4) },
       { bound: 2, exhaustive: 40_000 },
     );
     expect(failure).toBeUndefined();
@@ -201,7 +201,7 @@ describe("interleaved", () => {
           setup(cpu);
           cpu.mem.poke(per_cpu_ptr(cpu, PENDING, 0), CpuPending.offset.bits, P_IRQ);
         },
-        programs: [[locked], [locked], [inner]],
+        cpus: [[locked], [locked], [inner]],
         irq: inner,
         check: (cpu) => {
           for (let id = 0; id < 3; id++) {
@@ -220,7 +220,7 @@ describe("interleaved", () => {
     const { failure } = exploreLayer({
       name: "trylock in NMI",
       setup,
-      programs: [[lockedIrqsave], [lockedIrqsave]],
+      cpus: [[lockedIrqsave], [lockedIrqsave]],
       nmi: (cpu) => {
         const lock = room<"spinlock">(cpu, 0);
         if (!spin_trylock(cpu, lock)) return;
@@ -237,7 +237,7 @@ describe("interleaved", () => {
     const { failure } = exploreLayer({
       name: "spin in NMI",
       setup,
-      programs: [[locked], [locked]],
+      cpus: [[locked], [locked]],
       nmi: locked,
       nmis: 1,
     });
@@ -252,7 +252,7 @@ describe("interleaved", () => {
         spin_unlock(cpu, room(cpu, second));
         spin_unlock(cpu, room(cpu, first));
       };
-    const { failure } = exploreLayer({ name: "AB and BA", setup, programs: [[both(0, 1)], [both(1, 0)]] });
+    const { failure } = exploreLayer({ name: "AB and BA", setup, cpus: [[both(0, 1)], [both(1, 0)]] });
     expect(failure?.message).toContain("lock order");
   });
 });

@@ -27,9 +27,7 @@ import { kmem_cache_create } from "../../../../../src/shared/linux/mm/slub/cache
 import { kmem_cache_alloc } from "../../../../../src/shared/linux/mm/slub/kmalloc.ts";
 import { kfree_nolock, kmalloc_nolock } from "../../../../../src/shared/linux/mm/slub/nolock.ts";
 import { rcu_read_lock, rcu_read_unlock } from "../../../../../src/shared/linux/rcu/update.ts";
-import { SharedOracle } from "../../../../../src/shared/mem/shared_oracle.ts";
 import { element, embedded, NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
-import { KERNEL } from "../../../../kernel.ts";
 import { Thing, type ThingPtr } from "./machine.ts";
 
 const { head: HEAD, value: VALUE } = Thing.offset;
@@ -57,8 +55,8 @@ const withObjects =
   };
 function explore(scenario: Scenario, budget: Budget): Exploration {
   const globals = { tiny: 1, barrier_order: BARRIER_DFDRK, ...scenario.globals };
-  const full: Scenario = { steps: 400_000, ...scenario, globals };
-  return new Explorer(full, KERNEL, (bytes, cpus) => SharedOracle.create(bytes, cpus)).explore(budget);
+  const full: Scenario = { steps: 400_000, oracle: true, ...scenario, globals };
+  return new Explorer(full).explore(budget);
 }
 const barrier = (cpu: Cpu): void => kvfree_rcu_barrier_on_cache(cpu, cache(cpu));
 
@@ -74,7 +72,7 @@ describe("two barriers at once (E22)", () => {
       withObjects(1, SLAB_NO_SHEAVES)(cpu);
       kfree_rcu(cpu, object(cpu, 0), HEAD);
     },
-    programs: [[krcBarrier], [krcBarrier]],
+    cpus: [[krcBarrier], [krcBarrier]],
   };
   test("none overlooks a batch that the other is queueing", () => {
     expect(explore(scenario, { random: 20, bound: 1 })).toMatchObject({ failure: undefined, exhausted: 1 });
@@ -92,7 +90,7 @@ describe("two barriers at once (E22)", () => {
       kfree_rcu(cpu, object(cpu, i), HEAD);
       barrier(cpu);
     };
-    const run = explore({ name, setup: withObjects(2, flags), programs: [[program(0)], [program(1)]] }, { random: 15 });
+    const run = explore({ name, setup: withObjects(2, flags), cpus: [[program(0)], [program(1)]] }, { random: 15 });
     expect(run.failure).toBeUndefined();
   });
 });
@@ -104,7 +102,7 @@ describe("a barrier cancels the monitor (E26)", () => {
       withObjects(2, SLAB_NO_SHEAVES)(cpu);
       kfree_rcu(cpu, object(cpu, 0), HEAD);
     },
-    programs: [[__kvfree_rcu_barrier], [(cpu) => kfree_rcu(cpu, object(cpu, 1), HEAD)]],
+    cpus: [[__kvfree_rcu_barrier], [(cpu) => kfree_rcu(cpu, object(cpu, 1), HEAD)]],
     check: (cpu) => check_deferred(cpu).find((problem) => problem.includes("stranded")),
   };
   test("but strands nobody", () => {
@@ -126,7 +124,7 @@ describe("an NMI between llist_add() and irq_work_queue() (slub 6.4a)", () => {
       kfree_rcu_nolock(cpu, object(cpu, 1), HEAD);
       set(cpu, RETURNED, 1);
     },
-    programs: [
+    cpus: [
       [(cpu) => kfree_rcu_nolock(cpu, object(cpu, 0), HEAD)],
       [
         (cpu) => {
@@ -162,7 +160,7 @@ test("a barrier waits for a sheaf that an NMI fills meanwhile, however late the 
       set(cpu, RETURNED, 1);
       kfree_rcu_nolock(cpu, object(cpu, 3), HEAD);
     },
-    programs: [[(cpu) => void get(cpu, RETURNED)], [barrier]],
+    cpus: [[(cpu) => void get(cpu, RETURNED)], [barrier]],
     globals: { irqwork_mode: IRQWORK_LATE },
   };
   expect(explore(scenario, { random: 8 }).failure).toBeUndefined();
@@ -178,7 +176,7 @@ test("nolock frees from an NMI anywhere in a free or a barrier are accounted for
       kfree_rcu_nolock(cpu, thing, HEAD);
       kfree_nolock(cpu, kmalloc_nolock(cpu, Thing.size, 0, NUMA_NO_NODE));
     },
-    programs: [
+    cpus: [
       [(cpu) => kfree_rcu(cpu, object(cpu, 0), HEAD), (cpu) => kfree_rcu(cpu, object(cpu, 1), HEAD), barrier],
       [(cpu) => kfree_rcu(cpu, object(cpu, 2), HEAD), barrier],
     ],
@@ -199,7 +197,7 @@ test("a cache can be destroyed as soon as the last free has returned (E21)", () 
     nmi: (cpu) => {
       if (cpu.id === 0) freeLast(cpu);
     },
-    programs: [
+    cpus: [
       [
         (cpu) => {
           kfree_rcu(cpu, object(cpu, 0), HEAD);
@@ -232,7 +230,7 @@ test("a reader keeps the object that it found, whoever frees and reuses (E8)", (
       for (let i = 1; i < 4; i++) kfree_rcu(cpu, object(cpu, i), HEAD);
       set(cpu, ROOT, object(cpu, 0));
     },
-    programs: [
+    cpus: [
       [
         (cpu) => {
           rcu_read_lock(cpu);

@@ -18,10 +18,14 @@ import {
   free_frozen_pages_nolock,
 } from "../../../../../src/shared/linux/mm/page_alloc/page_alloc_nolock.ts";
 import { element, NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
-import { BARE_KERNEL } from "../../../../bare_kernel.ts";
+import { BARE_KERNEL } from "../../../../../src/main/explore/kernel.ts";
 
 const explore = (scenario: Scenario, bound = 2): ReturnType<Explorer["explore"]> =>
-  new Explorer(scenario, { ...BARE_KERNEL, boot: page_alloc_init }).explore({ bound, random: 100, exhaustive: 30_000 });
+  new Explorer({ ...scenario, kernel: { ...BARE_KERNEL, boot: page_alloc_init } }).explore({
+    bound,
+    random: 100,
+    exhaustive: 30_000,
+  });
 const { scenario: WORDS } = Globals.offset;
 const page = (cpu: Cpu, word: number): Ptr<"page"> => get(cpu, word) as Ptr<"page">;
 const take = (cpu: Cpu, word: number): Ptr<"page"> => cpu.mem.xchg(cpu.globals, element(WORDS, word), 0) as Ptr<"page">;
@@ -37,7 +41,7 @@ test("two CPUs allocate and free: buddies merge again", () => {
     const mine = alloc(cpu);
     free_frozen_pages(cpu, mine, 0);
   };
-  const run = explore({ name: "alloc and free", programs: [[program], [program]], check: whole });
+  const run = explore({ name: "alloc and free", cpus: [[program], [program]], check: whole });
   expect(run).toMatchObject({ failure: undefined, exhausted: 2 });
 });
 
@@ -46,7 +50,7 @@ test("an NMI that allocates and frees at any step: at worst its pages wait for t
   const run = explore(
     {
       name: "nolock in NMI",
-      programs: [[(cpu) => free_frozen_pages(cpu, alloc(cpu), 0)], [(cpu) => free_frozen_pages(cpu, page(cpu, 0), 0)]],
+      cpus: [[(cpu) => free_frozen_pages(cpu, alloc(cpu), 0)], [(cpu) => free_frozen_pages(cpu, page(cpu, 0), 0)]],
       setup: (cpu) => {
         set(cpu, 0, alloc(cpu));
         set(cpu, 1, alloc(cpu));

@@ -22,9 +22,8 @@ import { refill_objects } from "../../../../../src/shared/linux/mm/slub/refill.t
 import { ___slab_alloc } from "../../../../../src/shared/linux/mm/slub/slab_alloc.ts";
 import { oo_make, virt_to_slab } from "../../../../../src/shared/linux/mm/slub/slab.ts";
 import { stat_sum, STAT } from "../../../../../src/shared/linux/mm/slub/stat.ts";
-import { SharedOracle } from "../../../../../src/shared/mem/shared_oracle.ts";
 import { NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
-import { BARE_KERNEL } from "../../../../bare_kernel.ts";
+import { BARE_KERNEL } from "../../../../../src/main/explore/kernel.ts";
 import { makeCache, objectArray } from "../slab_machine.ts";
 
 type Cache = Ptr<"kmem_cache">;
@@ -37,7 +36,7 @@ const KERNEL = {
   boot: page_alloc_init,
 };
 const explore = (scenario: Scenario, bound = 2): ReturnType<Explorer["explore"]> =>
-  new Explorer(scenario, KERNEL, (bytes, cpus) => SharedOracle.create(bytes, cpus)).explore({
+  new Explorer({ ...scenario, kernel: KERNEL, oracle: true }).explore({
     bound,
     random: 100,
     exhaustive: 30_000,
@@ -96,7 +95,7 @@ describe.each([
   test("two frees of a full slab, one allocation: each object is in one place", () => {
     const run = explore({
       name: "free, free, alloc",
-      programs: [[free_word(0)], [free_word(1)], [alloc]],
+      cpus: [[free_word(0)], [free_word(1)], [alloc]],
       setup: oneSlab({ objects: 3, used: 3, min_partial: 5, double }),
       check: (cpu) => whole(2)(cpu),
     });
@@ -107,7 +106,7 @@ describe.each([
 test("two frees empty a full slab of two: one adds it to the list, the other discards it", () => {
   const run = explore({
     name: "full, partial, empty",
-    programs: [[free_word(0)], [free_word(1)]],
+    cpus: [[free_word(0)], [free_word(1)]],
     setup: oneSlab({ objects: 2, used: 2, min_partial: 1 }),
     check: whole(0, 0),
   });
@@ -117,7 +116,7 @@ test("two frees empty a full slab of two: one adds it to the list, the other dis
 test("the last free of a slab against an allocation from it", () => {
   const run = explore({
     name: "empty or not",
-    programs: [[free_word(0)], [alloc]],
+    cpus: [[free_word(0)], [alloc]],
     setup: oneSlab({ objects: 2, used: 1, min_partial: 0 }),
     check: whole(1, 1),
   });
@@ -129,7 +128,7 @@ describe("refill", () => {
     let returned_by_push = 0;
     const run = explore({
       name: "return of a freelist",
-      programs: [[refill(0, 1)], [free_word(0)], [alloc]],
+      cpus: [[refill(0, 1)], [free_word(0)], [alloc]],
       setup: oneSlab({ objects: 4, used: 2, min_partial: 5 }),
       check: (cpu) => {
         if (stat_sum(cpu, cache(cpu), STAT.FREE_ADD_PARTIAL) > 1) returned_by_push++;
@@ -144,7 +143,7 @@ describe("refill", () => {
     const run = explore(
       {
         name: "two refills",
-        programs: [[refill(0, 2)], [refill(1, 1)], [free_word(0)]],
+        cpus: [[refill(0, 2)], [refill(1, 1)], [free_word(0)]],
         setup: oneSlab({ objects: 4, used: 1, min_partial: 0 }),
         check: whole(3),
       },
@@ -156,7 +155,7 @@ describe("refill", () => {
   test("every used object is freed while the slab is isolated", () => {
     const run = explore({
       name: "empty while isolated",
-      programs: [[refill(0, 1)], [free_word(0)], [free_word(1)]],
+      cpus: [[refill(0, 1)], [free_word(0)], [free_word(1)]],
       setup: oneSlab({ objects: 4, used: 2, min_partial: 0 }),
       check: whole(1, 1),
     });
@@ -173,7 +172,7 @@ test("an NMI that allocates at any step of allocation, free and refill: an objec
   const run = explore(
     {
       name: "nolock allocation in NMI",
-      programs: [[alloc_free, free_word(0)], [refill(0, 2)]],
+      cpus: [[alloc_free, free_word(0)], [refill(0, 2)]],
       setup: oneSlab({ objects: 4, used: 2, min_partial: 0 }),
       nmi,
       nmis: 1,

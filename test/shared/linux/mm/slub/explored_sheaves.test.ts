@@ -16,9 +16,7 @@ import { kfree_nolock, kmalloc_nolock } from "../../../../../src/shared/linux/mm
 import { get_barn } from "../../../../../src/shared/linux/mm/slub/pcs.ts";
 import { kmem_cache_shrink } from "../../../../../src/shared/linux/mm/slub/shrink.ts";
 import { kmalloc_slab } from "../../../../../src/shared/linux/mm/slub/size_class.ts";
-import { SharedOracle } from "../../../../../src/shared/mem/shared_oracle.ts";
 import { NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
-import { KERNEL } from "../../../../kernel.ts";
 import { makeSheaf, setSheafState, type SheafState } from "./sheaf_state.ts";
 
 /** Slots of a sheaf when tiny; a barn then takes 2 full ones and keeps 1 empty one. */
@@ -36,9 +34,7 @@ type Cache = Ptr<"kmem_cache">;
 type Program = readonly ((cpu: Cpu) => void)[];
 const cache = (cpu: Cpu): Cache => get(cpu, CACHE) as Cache;
 const explore = (scenario: Scenario, budget: Budget): Exploration =>
-  new Explorer({ globals: { tiny: 1 }, ...scenario }, KERNEL, (bytes, cpus) =>
-    SharedOracle.create(bytes, cpus),
-  ).explore(budget);
+  new Explorer({ globals: { tiny: 1 }, oracle: true, ...scenario }).explore(budget);
 
 /** A cache with some objects allocated; its sheaves on CPU 0 are as asked for. */
 const setup =
@@ -73,7 +69,7 @@ test("two CPUs give a full sheaf for the barn's only empty one: one gets it, the
   const run = explore(
     {
       name: "replace, replace",
-      programs: [[replace(0)], [replace(1)]],
+      cpus: [[replace(0)], [replace(1)]],
       setup: (cpu) => {
         setup({ main: 0, full: 0, empty: 1 })(cpu);
         for (const i of [0, 1]) set(cpu, SHEAF + i, makeSheaf(cpu, cache(cpu), CAPACITY));
@@ -111,7 +107,7 @@ describe("an NMI at any step", () => {
     ["of a flush", [flush], { main: 3, spare: CAPACITY, full: 1, empty: 1 }, 0],
   ])("%s breaks nothing", (_, program, state, freed) => {
     const run = explore(
-      { name: "nmi", programs: [[...program, free_got]], setup: setup(state), nmi, nmis: 1, check: whole(freed) },
+      { name: "nmi", cpus: [[...program, free_got]], setup: setup(state), nmi, nmis: 1, check: whole(freed) },
       { bound: 1, random: 20, exhaustive: 5_000 },
     );
     expect(run).toMatchObject({ failure: undefined, exhausted: 1 });
@@ -126,7 +122,7 @@ describe("two CPUs and an NMI", () => {
     ["shrink while the other allocates", [[shrink], [alloc_free, free(0)]], { main: 2, full: 2, empty: 1 }, 1],
   ])("%s", (_, programs, state, freed) => {
     const run = explore(
-      { name: "two", programs, setup: setup(state), nmi, nmis: 1, final: free_got, check: whole(freed) },
+      { name: "two", cpus: programs, setup: setup(state), nmi, nmis: 1, final: free_got, check: whole(freed) },
       { bound: 0, random: 80, exhaustive: 2_000 },
     );
     expect(run.failure).toBeUndefined();
