@@ -1,21 +1,28 @@
 /**
- * explore(): searches the interleavings of a scenario. A hundred executions first learn which words are shared; then
- * each strategy gets its share of the budget. The first failure ends the search, with the schedule that shows it again.
+ * Explorer: one scenario on one machine, ready to be executed any number of times under any strategy; and explore(), a
+ * whole search in one call, for tests. Commands drive an Explorer themselves (search.ts).
  */
 import { MachineBug } from "../../shared/base/verdict.ts";
-import { describe_context } from "../../shared/cpu/context.ts";
 import { init_cpu_slots } from "../../shared/cpu/boot.ts";
 import { bind_callback } from "../../shared/cpu/callback_table.ts";
+import { describe_context } from "../../shared/cpu/context.ts";
+import { Cpu } from "../../shared/cpu/cpu.ts";
 import { schedule } from "../../shared/cpu/sched.ts";
 import { P_KICK } from "../../shared/layout/cpu.ts";
 import { Globals } from "../../shared/layout/globals.ts";
-import { MachineMap, shapeProblem } from "../../shared/layout/map.ts";
+import { MachineMap, type MachineShape, shapeProblem } from "../../shared/layout/map.ts";
 import { BareMemory } from "../../shared/mem/bare_memory.ts";
 import { NULL_ORACLE } from "../../shared/mem/oracle.ts";
 import { SharedOracle } from "../../shared/mem/shared_oracle.ts";
-import { Engine, type Programs } from "./engine.ts";
+import { Engine } from "./engine.ts";
 import { KERNEL } from "./kernel.ts";
+import { MachineMemory } from "./machine_memory.ts";
+import { withHistory } from "./oracle_history.ts";
+import type { Recorder } from "./recorder.ts";
 import { callbackId, CB_SCENARIO_IRQ, CB_SCENARIO_NMI, type Scenario } from "./scenario.ts";
+import type { Limits, Programs } from "./scheduler.ts";
+import { SharedState } from "./state_words.ts";
+import type { MemoryModel } from "./store_buffer.ts";
 import { Bounded, Pct, RandomWalk, Replay } from "./strategies.ts";
 import type { Schedule, Strategy } from "./strategy.ts";
 
@@ -25,6 +32,8 @@ const G = Globals.offset;
 export interface ExplorerOptions {
   /** False: every access is a decision point. Default true. */
   readonly filter?: boolean;
+  /** When stores reach memory. Default "sc": at once. */
+  readonly model?: MemoryModel;
 }
 
 export interface Budget {
@@ -42,6 +51,8 @@ export interface Failure {
   readonly strategy: string;
   /** Context stacks of all CPUs at the failure. */
   readonly contexts: readonly string[];
+  /** Steps up to the failure. */
+  readonly steps: number;
 }
 export interface Exploration {
   readonly executions: number;
@@ -54,98 +65,125 @@ export interface Exploration {
   readonly incomplete: boolean;
 }
 
-const LEARNING = 100;
+/** Executions that learn which words are shared. */
+export const LEARNING = 100;
 
 /** NMIs per execution: nothing is injected where nothing would run. */
 export function nmisOf({ nmi, nmis = 1 }: Scenario): number {
   return nmi === undefined ? 0 : nmis;
 }
+/** NMIs and ticks per execution. */
+export function injectionsOf(scenario: Scenario): number {
+  return nmisOf(scenario) + (scenario.ticks ?? 0);
+}
+export function shapeOf({ name, bytes = 1 << 20, cpus, nodes = 1 }: Scenario): MachineShape {
+  const shape = { bytes, cpus: cpus.length, nodes };
+  const problem = shapeProblem(shape);
+  if (problem !== undefined) throw new RangeError(`scenario ${name}: ${problem}`);
+  if (shape.cpus > 10) throw new RangeError(`scenario ${name}: at most 10 CPUs`);
+  return shape;
+}
+export function limitsOf(scenario: Scenario, { filter = true, model = "sc" }: ExplorerOptions): Limits {
+  return {
+    steps: scenario.steps ?? 100_000,
+    nmis: nmisOf(scenario),
+    nmiPoints: scenario.nmiPoints,
+    ticks: scenario.ticks ?? 0,
+    filter,
+    model,
+  };
+}
+export function programsOf(scenario: Scenario, observer: Cpu): Programs {
+  const { cpus, final, invariant, kernel = KERNEL } = scenario;
+  return {
+    cpus,
+    ...(final === undefined ? {} : { final }),
+    idle: (cpu) => {
+      cpu.mem.take_pending(P_KICK);
+      schedule(cpu);
+    },
+    nextTimer: (cpu) => kernel.nextTimer(cpu),
+    ...(invariant === undefined ? {} : { invariant: () => invariant(observer) }),
+  };
+}
+/** Connects every number that the scenario calls through. Several scenarios may live on one thread: the last one holds. */
+export function bindScenario({ nmi, irq, callbacks = [], kernel = KERNEL }: Scenario): void {
+  kernel.bind();
+  if (nmi !== undefined) bind_callback(CB_SCENARIO_NMI, nmi);
+  if (irq !== undefined) bind_callback(CB_SCENARIO_IRQ, irq);
+  for (const [i, fn] of callbacks.entries()) bind_callback(callbackId(i), fn);
+}
+/** CPU 0 of a machine as somebody sees it who only looks. */
+export function observerOf(buffer: SharedArrayBuffer, map: MachineMap): Cpu {
+  return new Cpu(new BareMemory(buffer, 0), map, 0, 0, NULL_ORACLE);
+}
 
-/** One scenario on one machine, ready to be executed any number of times. */
 export class Explorer {
+  readonly scenario: Scenario;
+  readonly options: ExplorerOptions;
+  readonly map: MachineMap;
+  readonly buffer: SharedArrayBuffer;
+  /** Snapshot and dirty marks; for MachineMemory on other threads. */
+  readonly memoryState: SharedArrayBuffer;
+  readonly state: SharedState;
   readonly engine: Engine;
-  private readonly scenario: Scenario;
-  private readonly oracle: SharedOracle | undefined;
+  readonly oracle: SharedOracle | undefined;
+  /** Whose functions the callback numbers of this thread mean. */
+  private static bound: Explorer | undefined;
   private executions = 0;
   private steps = 0;
 
-  constructor(scenario: Scenario, { filter = true }: ExplorerOptions = {}) {
+  constructor(scenario: Scenario, options: ExplorerOptions = {}) {
     this.scenario = scenario;
-    const { kernel = KERNEL } = scenario;
-    const shape = {
-      bytes: scenario.bytes ?? 1 << 20,
-      cpus: scenario.cpus.length,
-      nodes: scenario.nodes ?? 1,
-    };
-    const problem = shapeProblem(shape);
-    if (problem !== undefined) throw new RangeError(`scenario ${scenario.name}: ${problem}`);
-    if (shape.cpus > 10) throw new RangeError(`scenario ${scenario.name}: at most 10 CPUs`);
-    const buffer = new SharedArrayBuffer(shape.bytes);
-    const map = new MachineMap(shape);
-    const memory = new BareMemory(buffer, 0);
-    memory.poke(map.globals, G.nr_cpus, shape.cpus);
-    memory.poke(map.globals, G.nr_nodes, shape.nodes);
-    memory.poke(map.globals, G.seed, 1);
-    memory.poke(map.globals, G.panic_on_warn, 1);
-    memory.poke(map.globals, G.online, (1 << shape.cpus) - 1);
-    for (const [word, value] of Object.entries(scenario.globals ?? {})) {
-      memory.poke(map.globals, G[word as keyof NonNullable<Scenario["globals"]>], value);
-    }
-    if (scenario.nmi !== undefined) memory.poke(map.globals, G.nmi_handler, CB_SCENARIO_NMI);
-    if (scenario.irq !== undefined) memory.poke(map.globals, G.irq_handler, CB_SCENARIO_IRQ);
-    init_cpu_slots(memory, map);
-    kernel.bind();
+    this.options = options;
+    const shape = shapeOf(scenario);
+    this.buffer = new SharedArrayBuffer(shape.bytes);
+    this.map = new MachineMap(shape);
+    const { buffer, map } = this;
+    powerOn(scenario, map, new BareMemory(buffer, 0));
+    this.memoryState = new SharedArrayBuffer(MachineMemory.sharedBytes(shape.bytes));
+    const memory = new MachineMemory(map, buffer, this.memoryState);
+    this.state = new SharedState(shape.cpus, memory.words.length);
     this.oracle = scenario.oracle === true ? SharedOracle.create(shape.bytes, shape.cpus) : undefined;
-    const programs: Programs = {
-      cpus: scenario.cpus,
-      ...(scenario.final === undefined ? {} : { final: scenario.final }),
-      idle: (cpu) => {
-        cpu.mem.take_pending(P_KICK);
-        schedule(cpu);
-      },
-      nextTimer: (cpu) => kernel.nextTimer(cpu),
-    };
-    this.engine = new Engine(map, buffer, this.oracle ?? NULL_ORACLE, programs, {
-      steps: scenario.steps ?? 100_000,
-      nmis: nmisOf(scenario),
-      ticks: scenario.ticks ?? 0,
-      filter,
-    });
+    const oracle = this.oracle === undefined ? NULL_ORACLE : withHistory(this.oracle, () => this.engine);
+    const programs = programsOf(scenario, observerOf(buffer, map));
+    this.engine = new Engine(map, memory, this.state, oracle, programs, limitsOf(scenario, options));
     const cpu = this.engine.cpus[0];
-    kernel.boot(cpu);
     this.bind();
+    (scenario.kernel ?? KERNEL).boot(cpu);
     scenario.setup?.(cpu);
     this.oracle?.snapshot();
-    this.engine.takeSnapshot();
+    memory.takeSnapshot();
   }
 
-  /** Several explorers may live in one process, and numbers mean what the last one bound. */
   private bind(): void {
-    const { nmi, irq, callbacks = [] } = this.scenario;
-    if (nmi !== undefined) bind_callback(CB_SCENARIO_NMI, nmi);
-    if (irq !== undefined) bind_callback(CB_SCENARIO_IRQ, irq);
-    for (const [i, fn] of callbacks.entries()) bind_callback(callbackId(i), fn);
+    bindScenario(this.scenario);
+    Explorer.bound = this;
   }
 
   /** One execution. @returns the failure, if any. */
-  execute(strategy: Strategy): Failure | undefined {
-    const { scenario } = this;
-    this.bind();
+  execute(strategy: Strategy, recorder?: Recorder): Failure | undefined {
+    const { scenario, engine } = this;
+    if (Explorer.bound !== this) this.bind();
     this.oracle?.restore();
     this.executions++;
+    let failure: Failure | undefined;
     try {
-      this.engine.run(strategy);
-      this.steps += this.engine.steps;
-      const wrong = scenario.check?.(this.engine.cpus[0]);
-      return wrong === undefined ? undefined : this.failure(wrong, strategy);
+      const whole = engine.run(strategy, recorder);
+      const wrong = whole ? scenario.check?.(engine.cpus[0]) : undefined;
+      if (wrong !== undefined) failure = this.failure(wrong, strategy);
     } catch (e) {
       if (!(e instanceof MachineBug)) throw e;
-      return this.failure(`CPU ${e.cpu}: ${e.message}`, strategy);
+      failure = this.failure(`CPU ${e.cpu}: ${e.message}`, strategy);
     }
+    this.steps += engine.steps;
+    strategy.end(engine.points, engine.learned);
+    return failure;
   }
   private failure(message: string, strategy: Strategy): Failure {
-    const contexts = this.engine.cpus.map((cpu) => `CPU ${cpu.id}: ${describe_context(cpu)}`);
-    return { message, schedule: [...this.engine.picks], strategy: strategy.name, contexts };
+    const { cpus, picks, steps } = this.engine;
+    const contexts = cpus.map((cpu) => `CPU ${cpu.id}: ${describe_context(cpu)}`);
+    return { message, schedule: picks, strategy: strategy.name, contexts, steps };
   }
 
   /** Up to `budget` executions of one strategy. */
@@ -160,7 +198,7 @@ export class Explorer {
   /** The whole search. */
   explore(budget: Budget = {}): Exploration {
     const { seed = 1, random = 200, bound = -1, exhaustive = 100_000 } = budget;
-    const injections = nmisOf(this.scenario) + (this.scenario.ticks ?? 0);
+    const injections = injectionsOf(this.scenario);
     let exhausted = -1;
     let incomplete = false;
     const end = (failure: Failure | undefined): Exploration => {
@@ -193,9 +231,25 @@ export class Explorer {
   }
 
   /** Runs a recorded schedule again. @returns the failure that it shows, if any. */
-  replay(schedule: Schedule): Failure | undefined {
+  replay(schedule: Schedule, recorder?: Recorder): Failure | undefined {
     const strategy = new Replay(schedule);
     strategy.begin();
-    return this.execute(strategy);
+    return this.execute(strategy, recorder);
   }
+}
+
+/** Writes the configuration, and the power-on state of every CPU. */
+function powerOn(scenario: Scenario, map: MachineMap, memory: BareMemory): void {
+  const { globals } = map;
+  memory.poke(globals, G.nr_cpus, map.shape.cpus);
+  memory.poke(globals, G.nr_nodes, map.shape.nodes);
+  memory.poke(globals, G.seed, 1);
+  memory.poke(globals, G.panic_on_warn, 1);
+  memory.poke(globals, G.online, (1 << map.shape.cpus) - 1);
+  for (const [word, value] of Object.entries(scenario.globals ?? {})) {
+    memory.poke(globals, G[word as keyof NonNullable<Scenario["globals"]>], value);
+  }
+  if (scenario.nmi !== undefined) memory.poke(globals, G.nmi_handler, CB_SCENARIO_NMI);
+  if (scenario.irq !== undefined) memory.poke(globals, G.irq_handler, CB_SCENARIO_IRQ);
+  init_cpu_slots(memory, map);
 }

@@ -1,45 +1,81 @@
 /**
  * A lane: one CPU under the explorer, with the program it runs and all that is needed to suspend and rebuild it. A
  * program is a list of operations; the end of each is a checkpoint, from which a suspended lane is executed again.
+ *
+ * What a lane that runs must know of the others lies in `s`, words that the threads of an engine share; the rest (log,
+ * slot at the checkpoint) belongs to the engine that rebuilds.
  */
 import { CpuSlot } from "../../shared/layout/cpu.ts";
+import { SpinTurns } from "./livelock.ts";
 import { Log } from "./log.ts";
 import type { Operation } from "./scenario.ts";
+import { hashWord1, hashWord2, mix1, mix2 } from "./state_hash.ts";
 
-const NOT_BLOCKED = 0;
-const BLOCKED_RELAX = 1;
-const BLOCKED_WAIT = 2;
+// Words of a lane.
+/** NOT_BLOCKED, BLOCKED_RELAX or BLOCKED_WAIT. */
+export const L_BLOCKED = 0;
+/** The value of the pending word for whose change it waits. */
+export const L_SEEN = 1;
+/** Nesting of interrupts: 0 task level, 1 IRQ, 2 NMI. */
+export const L_LEVEL = 2;
+/** Operations that are done. */
+export const L_DONE = 3;
+/** Accesses made in this execution, interrupts included. */
+export const L_ACCESSES = 4;
+/** The word that it touches next and how, if it stands before a decision point; -1: not known. */
+export const L_NEXT_WORD = 5;
+export const L_NEXT_EFFECT = 6;
+/** It was switched to and has passed no decision point since: switching away again would change nothing. */
+export const L_ARRIVED = 7;
+/** A spinner that may make one more turn although nothing has changed. */
+export const L_LET_THROUGH = 8;
+export const L_WATCHED = 9;
+/** Entries of its store buffer (store_buffer.ts). */
+export const L_BUFFERED = 10;
+/** Its current operation has begun. */
+export const L_BEGUN = 11;
+const L_WATCH = 16;
+/** Words that a spin loop may read in one turn; one that reads more counts as changed. */
+const MAX_WATCHED = 2048;
+export const L_BUFFER = L_WATCH + 2 * MAX_WATCHED;
+/** Stores that a buffer holds; one more drains the oldest. Two words each. */
+export const MAX_BUFFERED = 32;
+export const LANE_WORDS = L_BUFFER + 2 * MAX_BUFFERED;
+
+export const NOT_BLOCKED = 0;
+export const BLOCKED_RELAX = 1;
+export const BLOCKED_WAIT = 2;
 
 export class Lane {
   readonly id: number;
+  readonly s: Int32Array;
   readonly log = new Log();
+  /** Index of the pending word. */
+  readonly pending: number;
   /** Result of the access that was last answered from the log. */
   result = 0;
-  /** Operations that are done. */
-  done = 0;
-  /** Accesses made in this execution, interrupts included. */
-  accesses = 0;
-  /** Nesting of interrupts: 0 task level, 1 IRQ, 2 NMI. */
-  level = 0;
   onStack = false;
   /** Being rebuilt: its next access was counted before it was suspended. */
   resuming = false;
+  /** Who it is for the shared-word filter: CPU and nesting level, from 1 on. */
+  context = 1;
   operation: Operation = () => undefined;
-  /** The current operation has begun: entering the lane again means rebuilding it. */
-  begun = false;
+  /** Notices a spin loop that goes round in circles. */
+  readonly turns = new SpinTurns();
+  hash1 = 0;
+  hash2 = 0;
   private readonly words: Int32Array;
-  private readonly pending: number;
   private readonly slot: number;
   private readonly savedSlot = new Int32Array(CpuSlot.size >> 2);
-  private blocked = NOT_BLOCKED;
-  private seen = 0;
-  // What was read since the last progress: a spin loop that read only this would read it again.
-  private readonly watchIndex: number[] = [];
-  private readonly watchValue: number[] = [];
+  private slotHash1 = 0;
+  private slotHash2 = 0;
+  private slotHashed = false;
+  private hashedEntries = 0;
 
   /** @param slot  byte address of the cpu_slot. @param pending  byte address of the pending word. */
-  constructor(id: number, words: Int32Array, slot: number, pending: number) {
+  constructor(id: number, s: Int32Array, words: Int32Array, slot: number, pending: number) {
     this.id = id;
+    this.s = s;
     this.words = words;
     this.slot = slot >> 2;
     this.pending = pending >> 2;
@@ -47,68 +83,110 @@ export class Lane {
 
   /** Back to the start of an execution; memory has been reset already. */
   reset(): void {
-    this.log.clear();
-    this.done = 0;
-    this.accesses = 0;
-    this.level = 0;
+    const { s } = this;
+    s[L_DONE] = 0;
+    s[L_ACCESSES] = 0;
+    s[L_ARRIVED] = 0;
+    s[L_BUFFERED] = 0;
     this.onStack = false;
-    this.begun = false;
     this.resuming = false;
+    this.setLevel(0);
     this.unblock();
-    this.progress();
-    this.saveSlot();
+    this.checkpoint();
   }
   /** The end of an outermost operation. */
   checkpoint(): void {
     this.log.clear();
-    this.begun = false;
+    this.turns.reset();
+    this.s[L_BEGUN] = 0;
+    this.s[L_NEXT_WORD] = -1;
     this.progress();
-    this.saveSlot();
-  }
-  private saveSlot(): void {
-    this.savedSlot.set(this.words.subarray(this.slot, this.slot + this.savedSlot.length));
+    for (let i = 0; i < this.savedSlot.length; i++) this.savedSlot[i] = this.words[this.slot + i];
+    this.slotHashed = false;
+    this.hash1 = 0;
+    this.hash2 = 0;
+    this.hashedEntries = 0;
   }
   /** Puts the slot back to the last checkpoint, for a rebuild. */
   restoreSlot(): void {
     this.words.set(this.savedSlot, this.slot);
     this.log.position = 0;
-    this.level = 0;
+    this.setLevel(0);
     this.resuming = true;
     this.unblock();
   }
+  setLevel(level: number): void {
+    this.s[L_LEVEL] = level;
+    this.context = 1 + this.id * 3 + level;
+  }
+  get level(): number {
+    return this.s[L_LEVEL];
+  }
+  /** Accesses made in this execution. */
+  get accesses(): number {
+    return this.s[L_ACCESSES];
+  }
 
+  /** A word has been read: a spin loop that reads only this would read it again. */
   watch(index: number, value: number): void {
-    this.watchIndex.push(index);
-    this.watchValue.push(value);
+    const { s } = this;
+    const n = s[L_WATCHED];
+    s[L_WATCHED] = n + 1;
+    if (n >= MAX_WATCHED) return;
+    s[L_WATCH + 2 * n] = index;
+    s[L_WATCH + 2 * n + 1] = value;
   }
   progress(): void {
-    this.watchIndex.length = 0;
-    this.watchValue.length = 0;
+    this.s[L_WATCHED] = 0;
+  }
+  /** Has a word changed that it read since its last progress? */
+  watchedChanged(): boolean {
+    const { s, words } = this;
+    const n = s[L_WATCHED];
+    if (n > MAX_WATCHED) return true;
+    for (let i = L_WATCH; i < L_WATCH + 2 * n; i += 2) if (words[s[i]] !== s[i + 1]) return true;
+    return false;
   }
 
   blockRelax(): void {
-    this.blocked = BLOCKED_RELAX;
+    this.s[L_BLOCKED] = BLOCKED_RELAX;
+    this.s[L_NEXT_WORD] = -1;
   }
   blockWait(seen: number): void {
-    this.blocked = BLOCKED_WAIT;
-    this.seen = seen;
+    this.s[L_BLOCKED] = BLOCKED_WAIT;
+    this.s[L_SEEN] = seen;
+    this.s[L_NEXT_WORD] = -1;
   }
   unblock(): void {
-    this.blocked = NOT_BLOCKED;
+    this.s[L_BLOCKED] = NOT_BLOCKED;
+    this.s[L_LET_THROUGH] = 0;
   }
   get isBlocked(): boolean {
-    return this.blocked !== NOT_BLOCKED;
+    return this.s[L_BLOCKED] !== NOT_BLOCKED;
   }
-  get isWaiting(): boolean {
-    return this.blocked === BLOCKED_WAIT;
-  }
-  /** Can this lane make a step? */
-  get enabled(): boolean {
-    if (this.blocked === NOT_BLOCKED) return true;
-    if (this.blocked === BLOCKED_WAIT) return this.words[this.pending] !== this.seen;
-    for (let i = 0; i < this.watchIndex.length; i++) {
-      if (this.words[this.watchIndex[i]] !== this.watchValue[i]) return true;
+
+  /** Brings hash1 and hash2 up to date: where this lane stands, given by what its operation has met so far. */
+  updateHash(): void {
+    const { log } = this;
+    if (!this.slotHashed) {
+      let h1 = 0;
+      let h2 = 0;
+      for (let i = 0; i < this.savedSlot.length; i++) {
+        h1 ^= hashWord1(i, this.savedSlot[i]);
+        h2 ^= hashWord2(i, this.savedSlot[i]);
+      }
+      this.slotHash1 = h1;
+      this.slotHash2 = h2;
+      this.slotHashed = true;
     }
-    return false;
+    if (this.hashedEntries === 0) {
+      this.hash1 = this.slotHash1;
+      this.hash2 = this.slotHash2;
+    }
+    for (; this.hashedEntries < log.length; this.hashedEntries++) {
+      const result = log.resultAt(this.hashedEntries);
+      this.hash1 = mix1(this.hash1, result);
+      this.hash2 = mix2(this.hash2, result);
+    }
   }
 }

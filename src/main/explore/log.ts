@@ -67,6 +67,10 @@ export class Log {
   take(): number {
     return this.results[this.position++];
   }
+  /** Result of entry `n`. */
+  resultAt(n: number): number {
+    return this.results[n];
+  }
   /** Is the next entry this very access? */
   matches(key: number, stored: number): boolean {
     return this.keys[this.position] === key && this.stored[this.position] === stored;

@@ -1,13 +1,12 @@
 /**
- * TracedMemory: the Memory of a CPU under the explorer. Before each step it asks the engine, which may run other CPUs
+ * TracedMemory: the Memory of a CPU under the explorer. Before each step it asks the scheduler, which may run other CPUs
  * or interrupts right there; while the CPU is being rebuilt it answers from the log instead of touching memory. An
  * access that differs from the recorded one means that the code keeps state outside shared memory: a divergence.
  */
 import { MachineBug } from "../../shared/base/verdict.ts";
 import type { InterruptSink, Memory } from "../../shared/mem/memory.ts";
 import { WIDE, type Access, type Field, type Ptr } from "../../shared/mem/struct.ts";
-import type { Engine } from "./engine.ts";
-import type { Lane } from "./lane.ts";
+import { L_BUFFERED, type Lane } from "./lane.ts";
 import {
   describeAccess,
   FILL,
@@ -24,29 +23,38 @@ import {
   TAKE,
   WAIT,
 } from "./log.ts";
+import type { MachineMemory } from "./machine_memory.ts";
+import type { Scheduler } from "./scheduler.ts";
+import { append, isFull, newest, valueAt } from "./store_buffer.ts";
+import { READS, WRITES } from "./strategy.ts";
 
-/** What an access does to memory, for the shared-word filter. */
-const READS = 1;
-const WRITES = 2;
+// Read-modify-writes.
+const XCHG = 0;
+const CMPXCHG = 1;
+const ADD = 2;
+const OR = 3;
+const AND = 4;
 
 export class TracedMemory implements Memory {
   readonly words: Int32Array;
   /** True from the start of a rebuild until the CPU again stands where it was suspended. */
   rebuilding = false;
   readonly lane: Lane;
-  private readonly engine: Engine;
-  private readonly bytes: Uint8Array;
+  private readonly scheduler: Scheduler;
+  private readonly memory: MachineMemory;
   private readonly own: number;
+  private readonly buffersStores: boolean;
 
-  constructor(engine: Engine, lane: Lane, buffer: SharedArrayBuffer, pending: number) {
-    this.engine = engine;
+  constructor(scheduler: Scheduler, lane: Lane) {
+    this.scheduler = scheduler;
     this.lane = lane;
-    this.words = new Int32Array(buffer);
-    this.bytes = new Uint8Array(buffer);
-    this.own = pending >> 2;
+    this.memory = scheduler.memory;
+    this.words = scheduler.memory.words;
+    this.own = lane.pending;
+    this.buffersStores = scheduler.limits.model !== "sc";
   }
   attach(_sink: InterruptSink): void {
-    // The engine delivers interrupts itself.
+    // The scheduler delivers interrupts itself.
   }
 
   /** Replays the next entry if there is one. @returns true if the access is answered by the log (lane.result). */
@@ -59,7 +67,7 @@ export class TracedMemory implements Memory {
         return false;
       }
       if (next !== INTERRUPT) break;
-      this.engine.replayInterrupt(this.lane, log.take());
+      this.scheduler.runInterrupt(this.lane, log.take());
     }
     const key = keyOf(kind, index);
     if (!log.matches(key, stored)) {
@@ -71,39 +79,61 @@ export class TracedMemory implements Memory {
     this.lane.result = log.take();
     return true;
   }
-  private before(kind: number, index: number, stored: number, effect: number): boolean {
-    if (this.rebuilding && this.replayed(kind, index, stored)) return false;
-    this.engine.step(this.lane, index, effect);
-    return true;
-  }
   private load(index: number): number {
-    if (!this.before(LOAD, index, 0, READS)) return this.lane.result;
-    const v = this.words[index];
-    this.lane.watch(index, v);
-    this.lane.log.push(keyOf(LOAD, index), v, 0);
+    if (this.rebuilding && this.replayed(LOAD, index, 0)) return this.lane.result;
+    const { lane, scheduler } = this;
+    scheduler.step(lane, index, READS);
+    const v = this.buffersStores ? this.forwarded(index) : this.words[index];
+    lane.watch(index, v);
+    lane.log.push(keyOf(LOAD, index), v, 0);
+    if (scheduler.observed) scheduler.accessed(lane, LOAD, index, v, v, true);
     return v;
   }
-  private store(index: number, v: number, wide: boolean): void {
-    if (!this.before(STORE, index, v, WRITES)) return;
-    this.words[index] = v;
-    this.engine.touched(index);
-    if (wide) this.words[index + 1] = 0;
-    this.lane.progress();
-    this.lane.log.push(keyOf(STORE, index), 0, v);
+  /** A word as this CPU sees it: its own buffered stores first. */
+  private forwarded(index: number): number {
+    const n = newest(this.lane, index);
+    return n === -1 ? this.words[index] : valueAt(this.lane, n);
   }
-  /** A read-modify-write: `next` is what to store if `found` is what was there; undefined: store nothing. */
-  private rmw(index: number, operand: number, next: (found: number) => number | undefined): number {
-    if (!this.before(RMW, index, operand, READS | WRITES)) return this.lane.result;
-    const found = this.words[index];
-    const value = next(found);
-    if (value === undefined) {
-      this.lane.watch(index, found);
+  private store(index: number, v: number, wide: boolean): void {
+    if (this.rebuilding && this.replayed(STORE, index, v)) return;
+    const { lane, scheduler } = this;
+    scheduler.step(lane, index, WRITES);
+    const before = this.words[index];
+    const buffered = this.buffersStores && !scheduler.solo;
+    if (buffered) {
+      this.buffer(index, v);
+      if (wide && this.forwarded(index + 1) !== 0) this.buffer(index + 1, 0);
     } else {
-      this.words[index] = value;
-      this.engine.touched(index);
-      if ((value | 0) !== found) this.lane.progress();
+      this.memory.set(index, v);
+      if (wide && this.words[index + 1] !== 0) this.memory.set(index + 1, 0);
     }
-    this.lane.log.push(keyOf(RMW, index), found, operand);
+    lane.progress();
+    lane.log.push(keyOf(STORE, index), 0, v);
+    if (scheduler.observed) scheduler.accessed(lane, STORE, index, before, v | 0, !buffered);
+  }
+  private buffer(index: number, v: number): void {
+    if (isFull(this.lane)) this.scheduler.drain(this.lane, 0);
+    append(this.lane, index, v);
+  }
+  private rmw(operation: number, index: number, operand: number, expected: number): number {
+    if (this.rebuilding && this.replayed(RMW, index, operand)) return this.lane.result;
+    const { lane, scheduler } = this;
+    scheduler.step(lane, index, READS | WRITES);
+    if (this.buffersStores) scheduler.drainAll(lane);
+    const found = this.words[index];
+    let value = operand | 0;
+    if (operation === CMPXCHG) value = found === (expected | 0) ? value : found;
+    else if (operation === ADD) value = (found + operand) | 0;
+    else if (operation === OR) value = found | operand;
+    else if (operation === AND) value = found & operand;
+    if (value === found) {
+      lane.watch(index, found);
+    } else {
+      this.memory.set(index, value);
+      lane.progress();
+    }
+    lane.log.push(keyOf(RMW, index), found, operand);
+    if (scheduler.observed) scheduler.accessed(lane, RMW, index, found, value, true);
     return found;
   }
 
@@ -120,7 +150,7 @@ export class TracedMemory implements Memory {
     this.store((p + f) >> 2, v, false);
   }
   xchg<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", V>, v: NoInfer<V>): V {
-    return this.rmw((p + f) >> 2, v, () => v) as V;
+    return this.rmw(XCHG, (p + f) >> 2, v, 0) as V;
   }
   cmpxchg<S extends string, V extends number>(
     p: Ptr<NoInfer<S>>,
@@ -128,16 +158,16 @@ export class TracedMemory implements Memory {
     expected: NoInfer<V>,
     v: NoInfer<V>,
   ): V {
-    return this.rmw((p + f) >> 2, v, (found) => (found === (expected | 0) ? v : undefined)) as V;
+    return this.rmw(CMPXCHG, (p + f) >> 2, v, expected) as V;
   }
   fetch_add<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", number>, n: number): number {
-    return this.rmw((p + f) >> 2, n, (found) => found + n);
+    return this.rmw(ADD, (p + f) >> 2, n, 0);
   }
   fetch_or<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", number>, bits: number): number {
-    return this.rmw((p + f) >> 2, bits, (found) => found | bits);
+    return this.rmw(OR, (p + f) >> 2, bits, 0);
   }
   fetch_and<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", number>, bits: number): number {
-    return this.rmw((p + f) >> 2, bits, (found) => found & bits);
+    return this.rmw(AND, (p + f) >> 2, bits, 0);
   }
   init<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>, v: NoInfer<V>): void {
     this.store((p + f) >> 2, v, (f & WIDE) !== 0);
@@ -146,7 +176,7 @@ export class TracedMemory implements Memory {
     return this.load((p + f) >> 2) as V;
   }
   smp_mb(): void {
-    // Execution is sequentially consistent.
+    if (this.buffersStores && !this.rebuilding) this.scheduler.drainAll(this.lane);
   }
 
   load_word(address: number): number {
@@ -159,65 +189,73 @@ export class TracedMemory implements Memory {
     return (this.load(address >> 2) >>> ((address & 3) * 8)) & 0xff;
   }
   store_byte(address: number, v: number): void {
-    if (!this.before(STORE, address >> 2, v, WRITES)) return;
-    this.bytes[address] = v;
-    this.engine.touched(address >> 2);
-    this.lane.progress();
-    this.lane.log.push(keyOf(STORE, address >> 2), 0, v);
+    const index = address >> 2;
+    if (this.rebuilding && this.replayed(STORE, index, v)) return;
+    const { lane, scheduler } = this;
+    scheduler.step(lane, index, WRITES);
+    if (this.buffersStores) scheduler.drainAll(lane); // A buffer holds whole words.
+    const before = this.words[index];
+    this.memory.setByte(address, v);
+    lane.progress();
+    lane.log.push(keyOf(STORE, index), 0, v);
+    if (scheduler.observed) scheduler.accessed(lane, STORE, index, before, this.words[index], true);
   }
   fill(address: number, bytes: number, byte: number): void {
-    if (!this.before(FILL, address >> 2, bytes, WRITES)) return;
-    this.bytes.fill(byte, address, address + bytes);
-    for (let i = address >> 2; i < (address + bytes) >> 2; i++) {
-      this.engine.touched(i);
-      this.engine.noteShared(this.lane, i, WRITES);
-    }
-    this.lane.progress();
-    this.lane.log.push(keyOf(FILL, address >> 2), 0, bytes);
+    const index = address >> 2;
+    if (this.rebuilding && this.replayed(FILL, index, bytes)) return;
+    const { lane, scheduler } = this;
+    scheduler.step(lane, index, WRITES);
+    if (this.buffersStores) scheduler.drainAll(lane);
+    const before = this.words[index];
+    this.memory.fill(address, bytes, byte);
+    if (!scheduler.solo) for (let i = index + 1; i < (address + bytes) >> 2; i++) scheduler.noteShared(lane, i, WRITES);
+    lane.progress();
+    lane.log.push(keyOf(FILL, index), 0, bytes);
+    if (scheduler.observed) scheduler.accessed(lane, FILL, index, before, this.words[index], true);
   }
 
   peek<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>): V {
     return this.words[(p + f) >> 2] as V;
   }
   poke<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>, v: NoInfer<V>): void {
-    this.words[(p + f) >> 2] = v;
-    this.engine.touched((p + f) >> 2);
+    this.memory.poke((p + f) >> 2, v);
   }
   count<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, Access, number>, n: number): void {
-    if (this.rebuilding) return;
-    const i = (p + f) >> 2;
-    this.words[i] = this.words[i] + n;
-    this.engine.touched(i);
+    if (!this.rebuilding) this.memory.count((p + f) >> 2, n);
   }
 
   poll(point: number): void {
     if (this.rebuilding && this.replayed(POLL, point, 0)) return;
-    this.engine.poll(this.lane, point);
+    this.scheduler.poll(this.lane, point);
     this.lane.log.push(keyOf(POLL, point), 0, 0);
   }
   irqs_enabled(): void {
     this.replayInterruptsHere();
-    if (!this.rebuilding) this.engine.deliverForced(this.lane, INTERRUPT_AT_ENABLE);
+    if (!this.rebuilding) this.scheduler.deliverForced(this.lane, INTERRUPT_AT_ENABLE);
   }
   /** Interrupts that were taken at this very place, not before the next access. */
   private replayInterruptsHere(): void {
     const { log } = this.lane;
     while (this.rebuilding && log.nextKind() === INTERRUPT_AT_ENABLE)
-      this.engine.replayInterrupt(this.lane, log.take());
+      this.scheduler.runInterrupt(this.lane, log.take());
   }
   raise(pending: Ptr<"cpu_pending">, bits: number): void {
     const index = pending >> 2;
-    if (!this.before(RAISE, index, bits, READS | WRITES)) return;
-    this.words[index] = this.words[index] | bits;
-    this.engine.touched(index);
-    this.lane.progress();
-    this.lane.log.push(keyOf(RAISE, index), 0, bits);
+    if (this.rebuilding && this.replayed(RAISE, index, bits)) return;
+    const { lane, scheduler } = this;
+    scheduler.step(lane, index, READS | WRITES);
+    if (this.buffersStores) scheduler.drainAll(lane);
+    const before = this.words[index];
+    this.memory.set(index, before | bits);
+    lane.progress();
+    lane.log.push(keyOf(RAISE, index), 0, bits);
+    if (scheduler.observed) scheduler.accessed(lane, RAISE, index, before, before | bits, true);
   }
   take_pending(bits: number): number {
     if (this.rebuilding && this.replayed(TAKE, this.own, bits)) return this.lane.result;
+    if (this.buffersStores && this.lane.s[L_BUFFERED] > 0) this.scheduler.drainAll(this.lane);
     const found = this.words[this.own] & bits;
-    this.words[this.own] = this.words[this.own] & ~bits;
-    this.engine.touched(this.own);
+    if (found !== 0) this.memory.set(this.own, this.words[this.own] & ~bits);
     this.lane.log.push(keyOf(TAKE, this.own), found, bits);
     return found;
   }
@@ -229,7 +267,7 @@ export class TracedMemory implements Memory {
   }
   wait(seen: number): void {
     if (this.rebuilding && this.replayed(WAIT, this.own, seen)) return;
-    this.engine.wait(this.lane, seen);
+    this.scheduler.wait(this.lane, seen);
     this.lane.log.push(keyOf(WAIT, this.own), 0, seen);
   }
   relax(): void {
@@ -237,8 +275,8 @@ export class TracedMemory implements Memory {
       this.replayInterruptsHere();
       return;
     }
-    this.engine.relax(this.lane);
+    this.scheduler.relax(this.lane);
     this.lane.log.push(keyOf(RELAX, 0), 0, 0);
-    this.engine.deliverAll(this.lane, INTERRUPT_AT_ENABLE);
+    this.scheduler.deliverAll(this.lane, INTERRUPT_AT_ENABLE);
   }
 }
