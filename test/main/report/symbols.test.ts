@@ -14,11 +14,13 @@ const dpw = embedded(map.section(1), PerCpu.offset.deferred_percpu_work);
 const torture = embedded(map.section(0), PerCpu.offset.torture);
 
 test.each([
-  [map.globals + offsetof(Globals.offset.jiffies), "globals.jiffies"],
-  [map.globals + Globals.offset.rcu_state, "globals.rcu_state.gp_seq"],
-  [embedded(dpw, DeferredPercpuWork.offset.objects_by_rcu), "percpu[1].deferred_percpu_work.objects_by_rcu.first"],
-  [torture + offsetof(element(TortureCpu.offset.mailbox, 3)), "percpu[0].torture.mailbox[3]"],
+  [map.globals + offsetof(Globals.offset.jiffies), "jiffies"],
+  [map.globals + Globals.offset.rcu_state, "rcu_state.gp_seq"],
+  [embedded(dpw, DeferredPercpuWork.offset.objects_by_rcu), "cpu1.deferred_percpu_work.objects_by_rcu"],
+  [torture + offsetof(element(TortureCpu.offset.mailbox, 3)), "cpu0.torture.mailbox[3]"],
   [map.memMap + 5 * Page.size + offsetof(Page.offset.order), "mem_map[5].order"],
+  [map.globals + offsetof(element(Globals.offset.scenario, 3)), "x3"],
+  [map.globals + offsetof(element(Globals.offset.scenario, 129)), "r1"],
   [map.pages + 64, `0x${(map.pages + 64).toString(16)}`],
   [12, "12"],
   [-1, "0xffffffff"],

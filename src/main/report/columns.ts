@@ -1,0 +1,46 @@
+/** Rows side by side: a column for each CPU, or, where there are too many, every row with its CPU in front. */
+import type { CpuRow, Row } from "./outline.ts";
+import { wrap } from "./wrap.ts";
+
+/** Widest line that a mail keeps as it is. */
+export const WIDTH = 98;
+const MOST_COLUMNS = 4;
+const SEPARATOR = " | ";
+
+/** @returns lines; the first two name the CPUs. */
+export function columns(rows: readonly Row[], cpus: number): readonly string[] {
+  const inColumns = cpus <= MOST_COLUMNS;
+  const width = inColumns ? Math.floor((WIDTH - SEPARATOR.length * (cpus - 1)) / cpus) : WIDTH - 7;
+  const place = (cpu: number, text: string): string => {
+    if (!inColumns) return `CPU ${cpu}${cpu < 10 ? " " : ""}  ${text}`;
+    const cells = Array.from({ length: cpus }, (_, i) => (i === cpu ? text : "").padEnd(width));
+    return cells.join(SEPARATOR).trimEnd();
+  };
+  const names = Array.from({ length: cpus }, (_, cpu) => `CPU ${cpu}`.padEnd(width));
+  const header = inColumns ? [names.join(SEPARATOR).trimEnd(), names.map(() => "-".repeat(width)).join("-+-")] : [];
+  return [
+    ...header,
+    ...rows.flatMap((row) => ("line" in row ? [rule(row.line)] : cell(row, width).map((line) => place(row.cpu, line)))),
+  ];
+}
+
+const rule = (text: string): string => `--- ${text} ---`.padEnd(40, "-");
+
+/** A row as lines of a column. */
+export function cell({ depth, text, calls }: CpuRow, width: number): readonly string[] {
+  const indent = Math.min(2 * depth, Math.floor(width / 3));
+  if (calls !== undefined) return [" ".repeat(indent) + callChain(calls, width - indent)];
+  const whole = text.join(" ");
+  if (whole.length + indent <= width) return [" ".repeat(indent) + whole];
+  return text.flatMap((piece, i) => wrap(piece, width, i === 0 ? indent : indent + 2, 2));
+}
+
+/** As many callers in front of the innermost function as there is room for. */
+function callChain(calls: readonly string[], width: number): string {
+  let text = `${calls.at(-1)}()`;
+  for (const caller of calls.slice(0, -1).toReversed()) {
+    if (caller.length + 3 + text.length > width) break;
+    text = `${caller} > ${text}`;
+  }
+  return text.slice(0, width);
+}

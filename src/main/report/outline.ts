@@ -1,0 +1,195 @@
+/**
+ * An execution as rows: entry functions, below each the calls that lead to the chosen steps, the steps, and lines for what
+ * came between. How rows are laid out is up to columns.ts and ascii_diagram.ts.
+ */
+import { type Frame, IDLE, LEVEL_TASK, type Step, type Trace } from "./trace.ts";
+
+/** A row of one CPU. */
+export interface CpuRow {
+  readonly cpu: number;
+  readonly depth: number;
+  /** Pieces that stay together where there is room. */
+  readonly text: readonly string[];
+  /** Functions from caller to callee, instead of text. */
+  readonly calls?: readonly string[];
+}
+export type Row = CpuRow | { readonly line: string };
+
+/** What code and people call a variable whose name is long. */
+const SHORT_NAMES: ReadonlyMap<string, string> = new Map([["deferred_percpu_work", "dpw"]]);
+
+/** Runs of left-out steps that are shorter are not worth a row. */
+const LONG_GAP = 8;
+
+export function shorten(text: string): string {
+  return text.replaceAll(/\w+/g, (part) => SHORT_NAMES.get(part) ?? part);
+}
+
+/** What happened in a step: "main->size", "3 -> 2". */
+function describeStep({ word, before, after, writes, method, visible }: Step): readonly string[] {
+  const name = shorten(word);
+  if (!writes) return [`read ${name}`, `= ${after}`];
+  const buffered = visible ? "" : " (buffered)";
+  if (before !== after) return [name, `${before} -> ${after}${buffered}`];
+  return [name, `= ${after}${method === "cmpxchg" ? " (cmpxchg fails)" : buffered}`];
+}
+
+/** @param gaps  say how many steps were left out. */
+export function outline(trace: Trace, chosen: ReadonlySet<Step>, gaps: boolean): readonly Row[] {
+  return new Outline(trace, chosen, gaps).rows;
+}
+
+class Outline {
+  readonly rows: Row[] = [];
+  private readonly chosen: ReadonlySet<Step>;
+  private readonly gaps: boolean;
+  /** Frames with chosen steps, in them or in what interrupted them. */
+  private readonly shown: ReadonlySet<Frame>;
+  /** CPU of the last row, and how it was left since. */
+  private cpu = -1;
+  private switched: { readonly blocked: boolean; readonly idle: boolean } | undefined;
+  private readonly innermost = new Map<number, Frame>();
+  /** Last path shown of each frame. */
+  private readonly paths = new Map<Frame, readonly string[]>();
+  /** Steps left out since the last row of each CPU. */
+  private readonly skipped = new Map<number, Step[]>();
+  /** The last value seen of a word by each frame: a loop that reads it again and again has nothing to tell. */
+  private readonly seen = new Map<Frame, Map<number, string>>();
+  /** Time that has passed since the last row. */
+  private jiffies = 0;
+  private ticks = "";
+
+  constructor(trace: Trace, chosen: ReadonlySet<Step>, gaps: boolean) {
+    this.chosen = chosen;
+    this.gaps = gaps;
+    this.shown = framesOf(trace, chosen);
+    for (const event of trace.events) {
+      if (event.what === "step") this.step(event);
+      else if (event.what === "begin") this.begin(event.frame, event.chosen);
+      else if (event.what === "end") this.end(event.frame);
+      else if (event.what === "tick") this.tick(event.jiffies, event.forced);
+      else if (event.what === "switch") this.leave(event.from, event.blocked);
+      else {
+        this.arrive(event.cpu);
+        const text = [shorten(event.word), `${event.before} -> ${event.after} (drained)`];
+        this.rows.push({ cpu: event.cpu, depth: 1, text });
+      }
+    }
+    this.endGap();
+  }
+
+  private tick(jiffies: number, forced: boolean): void {
+    this.jiffies += jiffies;
+    const why = forced ? ": nobody can run" : "";
+    this.ticks = `${this.jiffies === 1 ? "tick" : `${this.jiffies} ticks`}${why}`;
+  }
+  private leave(from: number, blocked: boolean): void {
+    if (from !== this.cpu) return;
+    const frame = this.innermost.get(from);
+    this.switched ??= { blocked, idle: frame === undefined || frame.name === IDLE };
+  }
+  /** The next row is of this CPU. */
+  private arrive(cpu: number): void {
+    if (cpu !== this.cpu) this.endGap();
+    if (cpu !== this.cpu && this.cpu !== -1) {
+      const { blocked = false, idle = true } = this.switched ?? {};
+      const why = idle ? "is idle" : blocked ? "blocked" : "preempted";
+      this.rows.push({ line: `CPU ${cpu} runs (CPU ${this.cpu} ${why})` });
+    }
+    this.cpu = cpu;
+    this.switched = undefined;
+    this.endGap();
+    if (this.ticks !== "") this.rows.push({ line: this.ticks });
+    this.ticks = "";
+    this.jiffies = 0;
+  }
+
+  private begin(frame: Frame, chosen: boolean): void {
+    this.innermost.set(frame.cpu, frame);
+    if (frame.level === LEVEL_TASK || !(chosen || this.shown.has(frame))) return;
+    this.arrive(frame.cpu);
+    const empty = this.shown.has(frame) ? "" : ` ... </${frame.name}>`;
+    this.rows.push({ cpu: frame.cpu, depth: depthOf(frame) - 1, text: [`<${frame.name}>${empty}`] });
+  }
+  private end(frame: Frame): void {
+    if (frame.outer === undefined) this.innermost.delete(frame.cpu);
+    else this.innermost.set(frame.cpu, frame.outer);
+    if (frame.level === LEVEL_TASK || !this.shown.has(frame)) return;
+    this.arrive(frame.cpu);
+    this.rows.push({ cpu: frame.cpu, depth: depthOf(frame) - 1, text: [`</${frame.name}>`] });
+  }
+
+  private step(step: Step): void {
+    const { frame } = step;
+    if (!this.chosen.has(step) || this.isRepeated(step)) {
+      this.skip(step);
+      return;
+    }
+    this.arrive(frame.cpu);
+    const { cpu } = frame;
+    const depth = depthOf(frame);
+    const path = pathOf(step);
+    const [entry, ...calls] = path;
+    const before = this.paths.get(frame);
+    this.paths.set(frame, path);
+    if (entry !== "" && before?.[0] !== entry) this.rows.push({ cpu, depth, text: [entry] });
+    if (calls.length > 0 && before?.join() !== path.join()) this.rows.push({ cpu, depth: depth + 1, text: [], calls });
+    this.rows.push({ cpu, depth: depth + Math.min(path.length, 2) - (entry === "" ? 1 : 0), text: describeStep(step) });
+  }
+  private isRepeated({ frame, address, writes, after }: Step): boolean {
+    const values = this.seen.get(frame) ?? new Map<number, string>();
+    this.seen.set(frame, values);
+    const same = !writes && values.get(address) === after;
+    values.set(address, after);
+    return same;
+  }
+
+  private skip(step: Step): void {
+    const { cpu } = step.frame;
+    const skipped = this.skipped.get(cpu) ?? [];
+    this.skipped.set(cpu, skipped);
+    if (this.shown.has(step.frame)) skipped.push(step);
+  }
+  private endGap(): void {
+    const skipped = this.skipped.get(this.cpu) ?? [];
+    this.skipped.delete(this.cpu);
+    if (!this.gaps || skipped.length < LONG_GAP) return;
+    const [{ frame }] = skipped;
+    const depth = depthOf(frame) + ((this.paths.get(frame)?.[0] ?? "") === "" ? 0 : 1);
+    const text = [`... ${skipped.length} steps`, ...inFunctions(skipped)];
+    this.rows.push({ cpu: this.cpu, depth, text });
+  }
+}
+
+/** The entry, as it is shown, and the functions below it. The brackets of an interrupt say already what its entry is. */
+function pathOf({ path, frame }: Step): readonly [entry: string, ...calls: string[]] {
+  const [entry, ...calls] = path[0] === frame.name.toLowerCase() ? path.slice(1) : path;
+  if (entry !== undefined) return [`${entry}()`, ...calls];
+  return [frame.outer === undefined ? frame.name : ""];
+}
+/** Task code has depth 0; each interrupt goes two deeper: its brackets, its code. */
+function depthOf(frame: Frame): number {
+  return frame.outer === undefined ? 0 : depthOf(frame.outer) + 2;
+}
+
+function framesOf(trace: Trace, chosen: ReadonlySet<Step>): ReadonlySet<Frame> {
+  const frames = new Set<Frame>();
+  for (const event of trace.events) {
+    if (event.what !== "step" || !chosen.has(event)) continue;
+    for (let frame: Frame | undefined = event.frame; frame !== undefined; frame = frame.outer) frames.add(frame);
+  }
+  return frames;
+}
+
+/** The innermost function that all these steps are in; if that is the entry, at most two functions below it. */
+function inFunctions(steps: readonly Step[]): readonly string[] {
+  const paths = steps.map(({ path, frame }) => (path[0] === frame.name.toLowerCase() ? path.slice(1) : path));
+  const [path] = paths;
+  let depth = 0;
+  while (depth < path.length && paths.every((other) => other[depth] === path[depth])) depth++;
+  const common = path.slice(0, depth).slice(-1);
+  const below = [...new Set(paths.flatMap((other) => other.slice(depth, depth + 1)))];
+  const isPrecise = depth > 1 || below.length === 0 || (depth === 1 && below.length > 2);
+  const names = (isPrecise ? common : below).map((name) => `${name}()`);
+  return names.length === 0 ? [] : [`in ${names.slice(0, 2).join(", ")}${names.length > 2 ? ", ..." : ""}`];
+}
