@@ -23,7 +23,10 @@ import { callbackId, CB_SCENARIO_IRQ, CB_SCENARIO_NMI, type Scenario } from "./s
 import type { Limits, Programs } from "./scheduler.ts";
 import { SharedState } from "./state_words.ts";
 import type { MemoryModel } from "./store_buffer.ts";
-import { Bounded, Pct, RandomWalk, Replay } from "./strategies.ts";
+import { Bounded } from "./strategies/bounded.ts";
+import { Pct } from "./strategies/pct.ts";
+import { RandomWalk } from "./strategies/random_walk.ts";
+import { Replay } from "./strategies/replay.ts";
 import type { Schedule, Strategy } from "./strategy.ts";
 
 const G = Globals.offset;
@@ -34,6 +37,8 @@ export interface ExplorerOptions {
   readonly filter?: boolean;
   /** When stores reach memory. Default "sc": at once. */
   readonly model?: MemoryModel;
+  /** Named points at which alone NMIs are injected; default: as the scenario says. */
+  readonly nmiPoints?: readonly number[];
 }
 
 export interface Budget {
@@ -83,11 +88,14 @@ export function shapeOf({ name, bytes = 1 << 20, cpus, nodes = 1 }: Scenario): M
   if (shape.cpus > 10) throw new RangeError(`scenario ${name}: at most 10 CPUs`);
   return shape;
 }
-export function limitsOf(scenario: Scenario, { filter = true, model = "sc" }: ExplorerOptions): Limits {
+export function limitsOf(
+  scenario: Scenario,
+  { filter = true, model = "sc", nmiPoints = scenario.nmiPoints }: ExplorerOptions,
+): Limits {
   return {
     steps: scenario.steps ?? 100_000,
     nmis: nmisOf(scenario),
-    nmiPoints: scenario.nmiPoints,
+    nmiPoints,
     ticks: scenario.ticks ?? 0,
     filter,
     model,
@@ -112,6 +120,11 @@ export function bindScenario({ nmi, irq, callbacks = [], kernel = KERNEL }: Scen
   if (nmi !== undefined) bind_callback(CB_SCENARIO_NMI, nmi);
   if (irq !== undefined) bind_callback(CB_SCENARIO_IRQ, irq);
   for (const [i, fn] of callbacks.entries()) bind_callback(callbackId(i), fn);
+}
+/** What is wrong if an execution has thrown this: a broken invariant, or an assertion in the scenario's own code. */
+export function violation(e: unknown): string {
+  if (e instanceof MachineBug) return `CPU ${e.cpu}: ${e.message}`;
+  return e instanceof Error ? `${e.name}: ${e.message}` : String(e);
 }
 /** CPU 0 of a machine as somebody sees it who only looks. */
 export function observerOf(buffer: SharedArrayBuffer, map: MachineMap): Cpu {
@@ -173,8 +186,7 @@ export class Explorer {
       const wrong = whole ? scenario.check?.(engine.cpus[0]) : undefined;
       if (wrong !== undefined) failure = this.failure(wrong, strategy);
     } catch (e) {
-      if (!(e instanceof MachineBug)) throw e;
-      failure = this.failure(`CPU ${e.cpu}: ${e.message}`, strategy);
+      failure = this.failure(violation(e), strategy);
     }
     this.steps += engine.steps;
     strategy.end(engine.points, engine.learned);
@@ -218,7 +230,7 @@ export class Explorer {
       if (failure !== undefined) return end(failure);
     }
     for (let b = 0; b <= bound; b++) {
-      const strategy = new Bounded(b);
+      const strategy = new Bounded(b, { cache: true });
       const failure = this.campaign(strategy, exhaustive);
       if (failure !== undefined) return end(failure);
       if (!strategy.exhausted) {

@@ -71,6 +71,8 @@ export class Lane {
   private slotHash2 = 0;
   private slotHashed = false;
   private hashedEntries = 0;
+  /** Hashes of what the running interrupts have interrupted, outermost first. */
+  private readonly interrupted: number[] = [];
 
   /** @param slot  byte address of the cpu_slot. @param pending  byte address of the pending word. */
   constructor(id: number, s: Int32Array, words: Int32Array, slot: number, pending: number) {
@@ -106,6 +108,7 @@ export class Lane {
     this.hash1 = 0;
     this.hash2 = 0;
     this.hashedEntries = 0;
+    this.interrupted.length = 0;
   }
   /** Puts the slot back to the last checkpoint, for a rebuild. */
   restoreSlot(): void {
@@ -113,7 +116,7 @@ export class Lane {
     this.log.position = 0;
     this.setLevel(0);
     this.resuming = true;
-    this.unblock();
+    this.s[L_BLOCKED] = NOT_BLOCKED; // It will block again where it stood; that it may go on there must not be lost.
   }
   setLevel(level: number): void {
     this.s[L_LEVEL] = level;
@@ -188,5 +191,17 @@ export class Lane {
       this.hash1 = mix1(this.hash1, result);
       this.hash2 = mix2(this.hash2, result);
     }
+  }
+
+  /** An interrupt begins. Only while hashes are wanted. */
+  enterInterrupt(): void {
+    this.updateHash();
+    this.interrupted.push(this.hash1, this.hash2);
+  }
+  /** It has ended: what it met is in memory or forgotten, and the interrupted code stands where it stood. */
+  leaveInterrupt(): void {
+    this.hash2 = this.interrupted.pop() ?? 0;
+    this.hash1 = this.interrupted.pop() ?? 0;
+    this.hashedEntries = this.log.length;
   }
 }

@@ -16,6 +16,7 @@ export const TAKE = 9;
 export const PENDING = 10;
 export const INTERRUPT = 11; // taken before the next access
 export const INTERRUPT_AT_ENABLE = 12; // taken in irqs_enabled()
+export const FENCE = 13;
 export const KIND_NAMES = [
   "-",
   "load",
@@ -30,6 +31,7 @@ export const KIND_NAMES = [
   "pending",
   "interrupt",
   "interrupt",
+  "fence",
 ];
 const KIND_SHIFT = 26;
 

@@ -22,7 +22,7 @@ export interface Recorder {
   access?(access: Access): void;
   /** `lane` stands at a named point (layout/points.ts). */
   point?(lane: number, point: number): void;
-  /** The lane begins / has ended operation number `n` of its program; n = program length: idle or final. */
+  /** The lane begins / has ended operation number `n` of its program; n = program length: the final one. Idle is untold. */
   operation?(lane: number, n: number): void;
   operationEnd?(lane: number, n: number): void;
   /** Another lane runs from now on. `blocked`: the old one could not go on, so this is no preemption. */

@@ -63,7 +63,21 @@ import {
 } from "./state_words.ts";
 import { mix1, mix2 } from "./state_hash.ts";
 import { mayDrain, type MemoryModel, remove, valueAt, wordAt } from "./store_buffer.ts";
-import { DRAIN, GO, IRQ, NMI, NMI_TO, type Pick, PRUNE, READS, type Strategy, SWITCH, TICK, TIME } from "./strategy.ts";
+import {
+  DRAIN,
+  GO,
+  IRQ,
+  NMI,
+  NMI_TO,
+  type Pick,
+  PRUNE,
+  READS,
+  type Strategy,
+  SWITCH,
+  TICK,
+  TIME,
+  WRITES,
+} from "./strategy.ts";
 
 const { jiffies: JIFFIES } = Globals.offset;
 /** Interrupts that a lane takes when it pleases the strategy; others are taken at the first chance. */
@@ -71,8 +85,13 @@ const OPTIONAL_IRQS = P_IPI_CALL | P_IRQ | P_TICK | P_IRQ_WORK_LATE;
 const FORCED_INTERRUPTS = P_ANY_NMI | P_IRQ_WORK;
 /** Ticks that pass because nobody can move, without any operation ending, before it is called a deadlock. */
 const MAX_FORCED_TICKS = 300;
+/** The same if no timer is armed: enough for a grace period, which counts ticks without one. */
+const MAX_FORCED_TICKS_WITHOUT_TIMER = 48;
 /** After this many forced ticks in a row time jumps to the next armed timer. */
 const TICKS_BEFORE_JUMP = 16;
+
+/** Of how many of a CPU's buffered stores the schedule may choose one to drain. */
+const DRAINABLE = 6;
 
 /** Thrown through all lanes when every program has ended. */
 export const FINISHED = new Error("finished");
@@ -120,12 +139,11 @@ class Decision {
   hash1 = 0;
   hash2 = 0;
 
-  offer(choice: number, lane: number, word: number, effect: number): void {
-    const i = this.count++;
-    this.choices[i] = choice;
-    this.lanes[i] = lane;
-    this.words[i] = word;
-    this.effects[i] = effect;
+  /** @param lane  who runs if this is chosen; -1: it is an injection. */
+  offer(choice: number, lane: number): void {
+    this.choices[this.count] = choice;
+    this.lanes[this.count] = lane;
+    this.count++;
   }
 }
 
@@ -285,14 +303,19 @@ export abstract class Scheduler {
       return;
     }
     this.countStep(lane);
-    if ((this.words[lane.pending] & FORCED_INTERRUPTS) !== 0 && this.deliverForced(lane, INTERRUPT)) {
-      lane.s[L_ACCESSES]++;
+    if ((this.words[lane.pending] & FORCED_INTERRUPTS) !== 0) this.deliverForced(lane, INTERRUPT);
+    if (this.owners[index] !== SHARED) this.noteShared(lane, index, effect);
+    const drains = lane.s[L_BUFFERED] > 0 && effect === (READS | WRITES);
+    if (this.owners[index] === SHARED || this.everyAccess || drains) this.decideBefore(lane, index, effect, 0);
+  }
+  /** A full barrier of a CPU with a store buffer: until here its stores may come out one by one. */
+  fence(lane: Lane): void {
+    if (!this.solo) {
+      this.countStep(lane);
+      this.deliverForced(lane, INTERRUPT);
+      if (lane.s[L_BUFFERED] > 0) this.decideBefore(lane, -1, 0, 0);
     }
-    const owner = this.owners[index];
-    if (!this.everyAccess && (owner === (lane.context | WRITTEN) || (owner === lane.context && effect === READS)))
-      return;
-    if (owner !== SHARED) this.noteShared(lane, index, effect);
-    if (this.owners[index] === SHARED || this.everyAccess) this.decideBefore(lane, index, effect, 0);
+    this.drainAll(lane);
   }
   /** A named point, or an explicit poll: always a place for an interrupt. */
   poll(lane: Lane, point: number): void {
@@ -300,12 +323,13 @@ export abstract class Scheduler {
       this.deliverForced(lane, INTERRUPT);
       return;
     }
+    const isNew = !lane.resuming;
     this.countStep(lane);
-    if (this.deliverForced(lane, INTERRUPT)) lane.s[L_ACCESSES]++;
+    if (point !== 0 && isNew) this.recorder?.point?.(lane.id, point);
+    this.deliverForced(lane, INTERRUPT);
     if (point !== 0) {
-      this.recorder?.point?.(lane.id, point);
       this.decideBefore(lane, -1, 0, point);
-    } else if (this.deliverAll(lane, INTERRUPT)) lane.s[L_ACCESSES]++; // Nothing better to do.
+    } else this.deliverAll(lane, INTERRUPT); // Nothing better to do.
   }
   private decideBefore(lane: Lane, index: number, effect: number, point: number): void {
     const { s } = lane;
@@ -314,8 +338,8 @@ export abstract class Scheduler {
       s[L_NEXT_EFFECT] = effect;
       const choice = this.decide(lane, false, point);
       if (choice === GO) break;
-      // After an interrupt the same access counts anew: a rebuild cannot tell that it was counted before.
-      if (this.perform(lane, choice, false) || this.deliverForced(lane, INTERRUPT)) s[L_ACCESSES]++;
+      this.perform(lane, choice, false);
+      this.deliverForced(lane, INTERRUPT);
     }
     s[L_ARRIVED] = 0;
   }
@@ -332,6 +356,7 @@ export abstract class Scheduler {
   /** Learns who touches a word. */
   noteShared(lane: Lane, index: number, effect: number): void {
     const owner = this.owners[index];
+    if (owner === (lane.context | WRITTEN) || (owner === lane.context && effect === READS)) return; // Mostly so.
     const now = noteAccess(owner, lane.context, effect);
     if (now === owner) return;
     this.owners[index] = now;
@@ -343,41 +368,46 @@ export abstract class Scheduler {
 
   // ---- decisions
 
-  /** Asks the strategy. @returns the choice. */
+  /** Lists what may happen, and asks the strategy if there is a choice. @returns the choice. */
   private decide(lane: Lane, blocked: boolean, point: number): number {
     const { decision, g } = this;
-    const { s } = lane;
-    decision.lane = lane.id;
-    decision.access = s[L_ACCESSES];
-    decision.blocked = blocked;
-    decision.point = point;
     decision.count = 0;
-    const cpu = this.cpus[lane.id];
-    if (!blocked) decision.offer(GO, lane.id, s[L_NEXT_WORD], s[L_NEXT_EFFECT]);
-    if (blocked || s[L_ARRIVED] === 0) {
+    if (!blocked) decision.offer(GO, lane.id);
+    if (blocked || lane.s[L_ARRIVED] === 0) {
       const count = this.lanes.length;
       for (let i = 1; i < count; i++) {
         const at = lane.id + i;
         const other = this.lanes[at < count ? at : at - count];
-        if (!this.isEnabled(other)) continue;
-        decision.offer(SWITCH + other.id, other.id, other.s[L_NEXT_WORD], other.s[L_NEXT_EFFECT]);
+        if (this.isEnabled(other)) decision.offer(SWITCH + other.id, other.id);
       }
     }
     if (this.limits.model !== "sc") this.offerDrains();
     const ended = g[G_PROGRAMS_LEFT] === 0 && this.isFinalDone(); // What has begun, handlers above all, still ends.
     if (decision.count === 0) {
       if (ended) throw FINISHED;
-      decision.offer(TIME, -1, -1, 0);
+      decision.offer(TIME, -1);
     }
     if (g[G_NMIS_LEFT] > 0 && !ended) this.offerNmis(lane, blocked, point);
-    const bits = this.words[lane.pending] & OPTIONAL_IRQS;
-    if (bits !== 0 && !irqs_disabled(cpu)) {
-      for (let bit = bits; bit !== 0; bit &= bit - 1) decision.offer(IRQ + 31 - Math.clz32(bit & -bit), -1, -1, 0);
+    const irqs = this.words[lane.pending] & OPTIONAL_IRQS;
+    if (irqs !== 0 && !irqs_disabled(this.cpus[lane.id])) {
+      for (let bits = irqs; bits !== 0; bits &= bits - 1) decision.offer(IRQ + 31 - Math.clz32(bits & -bits), -1);
     }
-    if (g[G_TICKS_LEFT] > 0 && !ended) decision.offer(TICK, -1, -1, 0);
-    if (decision.count === 1) return decision.choices[0];
+    if (g[G_TICKS_LEFT] > 0 && !ended) decision.offer(TICK, -1);
+    return decision.count === 1 ? decision.choices[0] : this.ask(lane, blocked, point);
+  }
+  private ask(lane: Lane, blocked: boolean, point: number): number {
+    const { decision } = this;
+    decision.lane = lane.id;
+    decision.access = lane.s[L_ACCESSES];
+    decision.blocked = blocked;
+    decision.point = point;
+    for (let i = 0; i < decision.count; i++) {
+      const id = decision.lanes[i];
+      decision.words[i] = id < 0 ? -1 : this.lanes[id].s[L_NEXT_WORD];
+      decision.effects[i] = id < 0 ? 0 : this.lanes[id].s[L_NEXT_EFFECT];
+    }
     if (this.memory.hashing) this.hashState(lane);
-    g[G_POINTS]++;
+    this.g[G_POINTS]++;
     const index = (this.strategy as Strategy).choose(decision);
     if (index === PRUNE) throw PRUNED;
     const choice = decision.choices[index];
@@ -387,20 +417,20 @@ export abstract class Scheduler {
   private offerNmis(lane: Lane, blocked: boolean, point: number): void {
     const { nmiPoints } = this.limits;
     if (nmiPoints !== undefined) {
-      if (nmiPoints.includes(point) && !in_nmi(this.cpus[lane.id])) this.decision.offer(NMI, -1, -1, 0);
+      if (nmiPoints.includes(point) && !in_nmi(this.cpus[lane.id])) this.decision.offer(NMI, -1);
       return;
     }
-    if (!blocked && !in_nmi(this.cpus[lane.id])) this.decision.offer(NMI, -1, -1, 0);
+    if (!blocked && !in_nmi(this.cpus[lane.id])) this.decision.offer(NMI, -1);
     for (const other of this.lanes) {
       if (other.isBlocked && !this.isEnabled(other) && other.level < 2) {
-        this.decision.offer(NMI_TO + other.id, -1, -1, 0);
+        this.decision.offer(NMI_TO + other.id, -1);
       }
     }
   }
   private offerDrains(): void {
     for (const lane of this.lanes) {
-      for (let n = 0; n < lane.s[L_BUFFERED]; n++) {
-        if (mayDrain(lane, n, this.limits.model)) this.decision.offer(DRAIN + lane.id + 16 * n, -1, -1, 0);
+      for (let n = 0; n < Math.min(lane.s[L_BUFFERED], DRAINABLE); n++) {
+        if (mayDrain(lane, n, this.limits.model)) this.decision.offer(DRAIN + lane.id + 16 * n, -1);
       }
     }
   }
@@ -436,15 +466,13 @@ export abstract class Scheduler {
     decision.hash2 = h2;
   }
 
-  /** Does what was chosen at a decision point of `lane`. @returns true if an interrupt ran on `lane`. */
-  private perform(lane: Lane, choice: number, blocked: boolean): boolean {
+  /** Does what was chosen at a decision point of `lane`. */
+  private perform(lane: Lane, choice: number, blocked: boolean): void {
     const { g } = this;
     if (choice === NMI) {
       g[G_NMIS_LEFT]--;
       this.interrupt(lane, P_NMI_LOCAL, INTERRUPT, true);
-      return true;
-    }
-    if (choice === TIME) {
+    } else if (choice === TIME) {
       this.forceTick(lane);
     } else if (choice === TICK) {
       g[G_TICKS_LEFT]--;
@@ -455,7 +483,6 @@ export abstract class Scheduler {
       const bit = 1 << (choice - IRQ);
       this.setPending(lane, 0, bit);
       this.interrupt(lane, bit === P_IRQ_WORK_LATE ? P_IRQ_WORK : bit, INTERRUPT, true);
-      return true;
     } else if (choice >= NMI_TO) {
       g[G_NMIS_LEFT]--;
       this.setPending(this.lanes[choice - NMI_TO], P_NMI_LOCAL, 0);
@@ -465,7 +492,6 @@ export abstract class Scheduler {
       this.recorder?.switched?.(lane.id, next.id, blocked);
       this.runOther(lane, next);
     }
-    return false;
   }
 
   // ---- time
@@ -473,22 +499,23 @@ export abstract class Scheduler {
   /** Nobody can move, so time does; and who spins on what does not change gets one more turn: the loop may be bounded. */
   private forceTick(lane: Lane): void {
     const { g } = this;
-    if (++g[G_FORCED_TICKS] > MAX_FORCED_TICKS) {
+    const ticks = ++g[G_FORCED_TICKS];
+    const next = ticks > TICKS_BEFORE_JUMP ? this.ticksToNextTimer() : 1;
+    if (ticks > (next === undefined ? MAX_FORCED_TICKS_WITHOUT_TIMER : MAX_FORCED_TICKS)) {
       throw new MachineBug(lane.id, `deadlock: no CPU can run. ${this.describeLanes()}`);
     }
-    let jiffies = 1;
-    if (g[G_FORCED_TICKS] > TICKS_BEFORE_JUMP) jiffies = Math.max(1, this.ticksToNextTimer());
-    this.tick(jiffies, true);
+    this.tick(Math.max(1, next ?? 1), true);
     for (const each of this.lanes) each.s[L_LET_THROUGH] = 1;
   }
-  private ticksToNextTimer(): number {
+  /** Undefined if no timer is armed. */
+  private ticksToNextTimer(): number | undefined {
     const now = this.words[(this.map.globals + JIFFIES) >> 2];
-    let soonest = 1 << 30;
+    let soonest: number | undefined;
     for (const cpu of this.cpus) {
       const expires = this.programs.nextTimer(cpu);
-      if (expires !== undefined) soonest = Math.min(soonest, (expires - now) | 0);
+      if (expires !== undefined) soonest = Math.min(soonest ?? Infinity, (expires - now) | 0);
     }
-    return soonest === 1 << 30 ? 1 : soonest;
+    return soonest;
   }
   private tick(jiffies: number, forced: boolean): void {
     const index = (this.map.globals + JIFFIES) >> 2;
@@ -510,32 +537,40 @@ export abstract class Scheduler {
   /** Runs an interrupt on `lane`, nested in what it does. */
   private interrupt(lane: Lane, bit: number, kind: number, chosen: boolean): void {
     this.recorder?.interrupt?.(lane.id, bit, chosen);
+    if (this.memory.hashing) lane.enterInterrupt();
+    lane.s[L_ARRIVED] = 0;
     lane.log.push(keyOf(kind, 0), bit, 0);
     this.runInterrupt(lane, bit);
+    // The interrupted access counts anew, as it does when the lane was suspended in the interrupt and is rebuilt.
+    if (kind === INTERRUPT && !this.solo) this.countStep(lane);
   }
   /** Also used by a rebuild, for an interrupt that is in the log. */
   runInterrupt(lane: Lane, bit: number): void {
-    const { level } = lane;
+    const { level, s } = lane;
+    const blocked = s[L_BLOCKED];
     lane.setLevel(bit & P_ANY_NMI ? 2 : 1);
-    lane.s[L_ARRIVED] = 0;
+    s[L_BLOCKED] = NOT_BLOCKED; // The handler is not.
     run_interrupt(this.cpus[lane.id], bit);
+    s[L_BLOCKED] = blocked;
     lane.setLevel(level);
-    if (!this.isRebuilding(lane)) this.recorder?.interruptEnd?.(lane.id, bit);
+    if (this.isRebuilding(lane)) return; // It had ended before the lane was suspended.
+    if (this.memory.hashing) lane.leaveInterrupt();
+    this.recorder?.interruptEnd?.(lane.id, bit);
   }
-  /** Takes what may not wait: NMIs, and in prompt mode the irq_work self-IPI. @returns true if anything ran. */
-  deliverForced(lane: Lane, kind: number): boolean {
-    return this.deliver(lane, this.solo ? -1 : ~OPTIONAL_IRQS, kind);
+  /** Takes what may not wait: NMIs, and in prompt mode the irq_work self-IPI. */
+  deliverForced(lane: Lane, kind: number): void {
+    this.deliver(lane, this.solo ? -1 : ~OPTIONAL_IRQS, kind);
   }
   /** Takes everything that can be taken: the CPU has nothing better to do. */
-  deliverAll(lane: Lane, kind: number): boolean {
-    return this.deliver(lane, -1, kind);
+  deliverAll(lane: Lane, kind: number): void {
+    this.deliver(lane, -1, kind);
   }
-  private deliver(lane: Lane, mask: number, kind: number): boolean {
-    for (let ran = false; ; ran = true) {
+  private deliver(lane: Lane, mask: number, kind: number): void {
+    for (;;) {
       const pending = this.words[lane.pending] & mask;
-      if (pending === 0) return ran;
+      if (pending === 0) return;
       const bit = deliverable(this.cpus[lane.id], pending);
-      if (bit === 0) return ran;
+      if (bit === 0) return;
       this.setPending(lane, 0, bit);
       this.interrupt(lane, bit, kind, false);
     }
@@ -571,8 +606,9 @@ export abstract class Scheduler {
   }
   private standBlocked(lane: Lane): void {
     while (!this.isEnabled(lane)) {
-      this.perform(lane, this.decide(lane, true, 0), true);
+      const choice = this.decide(lane, true, 0);
       lane.s[L_ACCESSES]++; // Each decision has a number of its own: a schedule names it by that.
+      this.perform(lane, choice, true);
     }
     lane.unblock();
   }
@@ -581,6 +617,7 @@ export abstract class Scheduler {
 
   /** After a step. `before` and `after`: the word's values; for a buffered store, what is stored. */
   accessed(lane: Lane, kind: number, index: number, before: number, after: number, visible: boolean): void {
+    if (this.solo) return;
     const { recorder } = this;
     if (recorder?.access !== undefined) {
       const { access } = this;
@@ -596,7 +633,7 @@ export abstract class Scheduler {
   }
   private checkInvariant(lane: Lane): void {
     const { invariant } = this.programs;
-    if (invariant === undefined || this.solo) return;
+    if (invariant === undefined) return;
     const wrong = invariant();
     if (wrong !== undefined) throw new MachineBug(lane.id, wrong);
   }

@@ -6,9 +6,10 @@
 import { MachineBug } from "../../shared/base/verdict.ts";
 import type { InterruptSink, Memory } from "../../shared/mem/memory.ts";
 import { WIDE, type Access, type Field, type Ptr } from "../../shared/mem/struct.ts";
-import { L_BUFFERED, type Lane } from "./lane.ts";
+import type { Lane } from "./lane.ts";
 import {
   describeAccess,
+  FENCE,
   FILL,
   INTERRUPT,
   INTERRUPT_AT_ENABLE,
@@ -176,7 +177,13 @@ export class TracedMemory implements Memory {
     return this.load((p + f) >> 2) as V;
   }
   smp_mb(): void {
-    if (this.buffersStores && !this.rebuilding) this.scheduler.drainAll(this.lane);
+    if (this.buffersStores) this.fence();
+  }
+  /** A step only where there is a buffer. */
+  private fence(): void {
+    if (this.rebuilding && this.replayed(FENCE, 0, 0)) return;
+    this.scheduler.fence(this.lane);
+    this.lane.log.push(keyOf(FENCE, 0), 0, 0);
   }
 
   load_word(address: number): number {
@@ -252,8 +259,8 @@ export class TracedMemory implements Memory {
     if (scheduler.observed) scheduler.accessed(lane, RAISE, index, before, before | bits, true);
   }
   take_pending(bits: number): number {
+    if (this.buffersStores) this.fence();
     if (this.rebuilding && this.replayed(TAKE, this.own, bits)) return this.lane.result;
-    if (this.buffersStores && this.lane.s[L_BUFFERED] > 0) this.scheduler.drainAll(this.lane);
     const found = this.words[this.own] & bits;
     if (found !== 0) this.memory.set(this.own, this.words[this.own] & ~bits);
     this.lane.log.push(keyOf(TAKE, this.own), found, bits);

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { Explorer } from "../../../src/main/explore/explore.ts";
 import { get, result, resultOf, set, type Scenario } from "../../../src/main/explore/scenario.ts";
-import { Bounded } from "../../../src/main/explore/strategies.ts";
+import { Bounded } from "../../../src/main/explore/strategies/bounded.ts";
 import { scheduleFromText, scheduleToText } from "../../../src/main/explore/strategy.ts";
 import type { Cpu } from "../../../src/shared/cpu/cpu.ts";
 import { wait_event, wake_up } from "../../../src/shared/cpu/sched.ts";
