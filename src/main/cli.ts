@@ -15,13 +15,33 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./torture/command.ts")).torture,
   },
   {
+    name: "explore",
+    summary: "search the interleavings of scenarios, yours or ours, under a scheduler that chooses each step",
+    load: async () => (await import("./explore/explore_command.ts")).explore,
+  },
+  {
+    name: "replay",
+    summary: "show the failure of a token again",
+    load: async () => (await import("./explore/replay_command.ts")).replay,
+  },
+  {
+    name: "shrink",
+    summary: "make the failure of a token smaller",
+    load: async () => (await import("./explore/shrink_command.ts")).shrinkCommand,
+  },
+  {
+    name: "litmus",
+    summary: "say of each litmus test whether its outcome was observed, as herd does",
+    load: async () => (await import("./litmus_command.ts")).litmus,
+  },
+  {
     name: "layout",
     summary: "print every struct with offsets, sizes and holes, and the map of the machine's memory",
     load: async () => (await import("./layout_command.ts")).layout,
   },
   {
     name: "list",
-    summary: "list the scenarios of torture, or the named points at which interrupts can be aimed",
+    summary: "list the scenarios of torture and of explore, its strategies, or the named points for interrupts",
     load: async () => (await import("./list_command.ts")).list,
   },
 ];
@@ -62,7 +82,7 @@ async function dispatch(argv: readonly string[], output: Output): Promise<number
 function showOverview(output: Output): number {
   const rows: [string, string][] = COMMANDS.map(({ name, summary }) => [name, summary]);
   output.out("Usage: sheaf [COMMAND] [OPTIONS]\n");
-  output.out("Linux's nolock slab free path on real threads, tortured.\n");
+  output.out("Linux's nolock slab free path on real threads, tortured; or every interleaving of it, explored.\n");
   output.out(`Commands:\n${columns(rows)}\n`);
   output.out(`Options:\n${columns([optionRow(HELP), optionRow(VERSION)])}\n`);
   output.out("`sheaf COMMAND --help` tells more about one command.");

@@ -3,26 +3,40 @@ import { POINT_NAMES } from "../shared/layout/points.ts";
 import type { Command } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { EXIT_SUCCESS } from "./exit_code.ts";
+import type { Folder } from "./explore/catalogue.ts";
 import { SCENARIO_SUMMARIES } from "./scenarios/catalogue.ts";
-import { parseChoice } from "./values.ts";
+import { either, parseChoice } from "./values.ts";
 
-const LISTS = ["scenarios", "points"] as const;
+type Rows = readonly (readonly [name: string, summary: string])[];
+/** What each list has in it. */
+const ROWS = {
+  scenarios: async () => Object.entries(SCENARIO_SUMMARIES),
+  races: async () => exploredRows("races"),
+  litmus: async () => exploredRows("litmus"),
+  strategies: async () => Object.entries((await import("./explore/strategy_names.ts")).STRATEGY_SUMMARIES),
+  points: async () => POINT_NAMES.slice(1).map((name) => [name, ""] as const),
+} satisfies Record<string, () => Promise<Rows>>;
+const LISTS = Object.keys(ROWS) as readonly (keyof typeof ROWS)[];
+
+async function exploredRows(folder: Folder): Promise<Rows> {
+  const { catalogued } = await import("./explore/catalogue.ts"); // Brings the whole kernel along.
+  return (await catalogued(folder)).map(({ name, scenario }) => [name, scenario.summary ?? ""]);
+}
 
 export const list: Command = {
   usage: LISTS.join("|"),
-  description:
-    "scenarios: what `sheaf torture --scenario` can run.\npoints: the named places in kernel code at which interrupts are aimed and counted.",
+  description: `scenarios: what \`sheaf torture --scenario\` can run.
+races, litmus: what \`sheaf explore\` can search.
+strategies: how it can search.
+points: the named places in kernel code at which interrupts are aimed and counted.`,
   options: [],
   maxPositionals: 1,
   async run(options, output) {
     const [what] = options.positionals;
-    if (what === undefined) throw new UsageError(`list needs a word: ${LISTS.join(" or ")}`);
-    if (parseChoice("the list", what, LISTS) === "points") {
-      for (const name of POINT_NAMES.slice(1)) output.out(name);
-      return EXIT_SUCCESS;
-    }
-    const width = Math.max(...Object.keys(SCENARIO_SUMMARIES).map((name) => name.length));
-    for (const [name, summary] of Object.entries(SCENARIO_SUMMARIES)) output.out(`${name.padEnd(width)}  ${summary}`);
+    if (what === undefined) throw new UsageError(`list needs a word: ${either(LISTS)}`);
+    const rows: Rows = await ROWS[parseChoice("the list", what, LISTS)]();
+    const width = Math.max(...rows.map(([name]) => name.length));
+    for (const [name, summary] of rows) output.out(summary === "" ? name : `${name.padEnd(width)}  ${summary}`);
     return EXIT_SUCCESS;
   },
 };

@@ -1,21 +1,101 @@
-/** Runs every litmus test of this folder under the explorer. */
-import { readdirSync } from "node:fs";
-import { expect, test } from "vitest";
+/** The litmus catalogue: every verdict, every vacuity guard, every stated bound; and that the runner can say no. */
+import { describe, expect, test } from "vitest";
 import { Explorer } from "../../src/main/explore/explore.ts";
-import type { Litmus } from "./kit.ts";
+import { CATALOGUE, nameOf, select } from "../../src/main/litmus/catalogue.ts";
+import { LEFT_OUT } from "../../src/main/litmus/left_out.ts";
+import type { Forbidden } from "../../src/main/litmus/litmus.ts";
+import T10 from "../../src/main/litmus/rcu_T10_one_wait_two_readers.ts";
+import T16 from "../../src/main/litmus/rcu_T16_remove.ts";
+import T20 from "../../src/main/litmus/rcu_T20_self_deadlock.ts";
+import T4 from "../../src/main/litmus/rcu_T4_span.ts";
+import E2 from "../../src/main/litmus/rcu_E2_barrier_is_no_gp.ts";
+import { runLitmus } from "../../src/main/litmus/run.ts";
 
-const files = readdirSync(new URL(".", import.meta.url)).filter((f) => f.endsWith(".ts") && !/^(kit|litmus)/.test(f));
+/** Few random executions: what counts here is the exhaustive search. */
+const QUICK = { random: 25 };
 
-for (const file of files) {
-  const { default: litmus } = (await import(new URL(file, import.meta.url).href)) as { default: Litmus };
-  test(`${file.slice(0, -3)}: ${litmus.scenario.name}: ${litmus.result}`, () => {
-    const { bound, random = 200, exhaustive = 20_000 } = litmus;
-    const run = new Explorer(litmus.scenario).explore({ bound, random, exhaustive });
-    if (litmus.result === "Sometimes") {
-      expect(run.failure?.message ?? "not observed").toContain("observed");
-    } else {
-      expect(run.failure).toBeUndefined();
-      expect(run.exhausted, "preemption bound that was exhausted").toBe(bound);
+test.each(CATALOGUE.map((litmus) => [nameOf(litmus), litmus] as const))("%s", { timeout: 60_000 }, (_, litmus) => {
+  const result = runLitmus(litmus, QUICK);
+  expect(result.problem).toBeUndefined();
+  expect(result.verdict).toBe("ok");
+});
+
+describe("the catalogue", () => {
+  const names = CATALOGUE.map(nameOf);
+  test("names are unique, and fit command lines and tokens", () => {
+    expect(new Set(names).size).toBe(names.length);
+    for (const name of names) expect(name).toMatch(/^[\w+-]+$/);
+  });
+  test("every test of the specification is there, or left out with a reason", () => {
+    const numbered = (letter: string, last: number): string[] =>
+      Array.from({ length: last }, (_, i) => letter + (i + 1));
+    const leftOut = LEFT_OUT.flatMap((entry) => entry.names);
+    for (const id of [...numbered("T", 28), "T9b", "T25b", ...numbered("E", 27)]) {
+      const there = names.some((name) => name === id || name.startsWith(`${id}-`));
+      expect([there, leftOut.includes(id)], id).toEqual(there ? [true, false] : [false, true]);
     }
   });
-}
+  test("a word names a test or a family", () => {
+    expect(select(["T4"])).toEqual([T4]);
+    expect(select(["T28"]).map(nameOf)).toContain("T28-T25");
+    expect(select(["llist"])).toHaveLength(11);
+    expect(select([])).toBe(CATALOGUE);
+  });
+  test.each([
+    ["T99", "unknown litmus test 'T99': did you mean T9 or T9b?"],
+    ["t28-t4", "unknown litmus test 't28-t4': did you mean T28-T4?"],
+    ["frob", "unknown litmus test 'frob': see 'sheaf litmus --list'"],
+  ])("%s is refused", (word, message) => {
+    expect(() => select(["T4", word])).toThrow(message);
+  });
+});
+
+describe("the runner", () => {
+  const neither = (): boolean => false;
+  /** A forbidden test whose mechanism does nothing. */
+  const broken: Forbidden = { ...T16, scenario: T16.vacuity };
+
+  test("says that a forbidden outcome was reached, how often, and by which schedule", () => {
+    const result = runLitmus(broken, QUICK);
+    expect(result.verdict).toBe("failed");
+    expect(result.observed).toBeGreaterThan(1);
+    expect(result.problem).toMatch(/^reached: r0=POISON\. Schedule: \d+\.\d+\.\d+/);
+    let seen = false;
+    const explorer: Explorer = new Explorer({
+      ...broken.scenario,
+      check: (cpu) => {
+        seen = broken.observed(cpu);
+        return undefined;
+      },
+    });
+    expect(explorer.replay(result.schedule ?? [])).toBeUndefined();
+    expect(seen).toBe(true);
+  });
+  test("says that an allowed outcome was never reached", () => {
+    expect(runLitmus({ ...E2, scenario: T4.scenario }, QUICK)).toMatchObject({
+      verdict: "failed",
+      problem: "never reached: r0=0 and r1=1",
+    });
+  });
+  test("says that a test is vacuous", () => {
+    expect(runLitmus({ ...T16, observed: neither }, QUICK)).toMatchObject({
+      verdict: "failed",
+      problem: expect.stringMatching(/^vacuous: r0=POISON/) as string,
+      vacuity: { observed: 0 },
+    });
+  });
+  test("says what else went wrong", () => {
+    expect(runLitmus({ ...T16, scenario: T20.scenario }, QUICK).problem).toMatch(/synchronize_rcu\(\) in a reader/);
+    expect(runLitmus({ ...T16, vacuity: T20.scenario }, QUICK).problem).toMatch(/^without its mechanism: .* a reader/);
+  });
+  test("says that the machine reported nothing where it had to", () => {
+    expect(runLitmus({ ...T20, scenario: T16.scenario }, QUICK)).toMatchObject({
+      verdict: "failed",
+      problem: "never reached: synchronize_rcu() in a reader",
+    });
+  });
+  test("is inconclusive if the bound could not be exhausted", () => {
+    expect(runLitmus(T10, { ...QUICK, bound: 0 }).verdict).toBe("failed"); // It takes two preemptions.
+    expect(runLitmus(T4, { ...QUICK, schedules: 10 })).toMatchObject({ verdict: "inconclusive", observed: 0 });
+  });
+});

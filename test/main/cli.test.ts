@@ -21,7 +21,10 @@ async function sheaf(line: string): Promise<Captured> {
 
 describe("bad input is one line on stderr that says what to do", () => {
   test.each([
-    ["frobnicate", "unknown command 'frobnicate': use torture, layout, list, or --help"],
+    [
+      "frobnicate",
+      "unknown command 'frobnicate': use torture, explore, replay, shrink, litmus, layout, list, or --help",
+    ],
     ["--bogus", "unknown option --bogus: see --help"],
     ["torture --bogus=3", "unknown option --bogus: see --help"],
     ["torture -x", "unknown option -x: see --help"],
@@ -80,12 +83,46 @@ describe("bad input is one line on stderr that says what to do", () => {
       "torture --kernel-behaviour all",
       "each of --kernel-behaviour must be nested-producer, rcuwait-shared, k1, k2 or init-on-free, not 'all'",
     ],
-    ["list", "list needs a word: scenarios or points"],
-    ["list people", "the list must be scenarios or points, not 'people'"],
+    ["explore --bogus", "unknown option --bogus: see --help"],
+    ["explore nothing-like-it", /^unknown scenario 'nothing-like-it': /],
+    ["explore ./nothing.ts", "there is no file ./nothing.ts"],
+    ["explore --strategy luck", /^--strategy must be portfolio, .* or round-robin, not 'luck'$/],
+    ["explore --schedules 0", "--schedules must be an integer from 1 to 1000000000, not '0'"],
+    ["explore --schedules NaN", "--schedules must be an integer from 1 to 1000000000, not 'NaN'"],
+    ["explore --schedules 1e99", "--schedules must be an integer from 1 to 1000000000, not '1e99'"],
+    ["explore --schedules 5 --duration 1s", "--schedules and --duration exclude each other: give one"],
+    ["explore --duration -1s", "--duration must be a time such as 500ms, 10s, 5m or 2h, at most 7 days, not '-1s'"],
+    ["explore --seed -1", "--seed must be an integer from 0 to 4294967295, not '-1'"],
+    ["explore --preemptions -1", "--preemptions must be an integer from 0 to 32, not '-1'"],
+    ["explore --preemptions 33", "--preemptions must be an integer from 0 to 32, not '33'"],
+    ["explore --depth 0", "--depth must be an integer from 1 to 32, not '0'"],
+    ["explore --nmi lots", "--nmi must be an integer from 0 to 64, not 'lots'"],
+    ["explore --ticks 65", "--ticks must be an integer from 0 to 64, not '65'"],
+    ["explore --tso --pso", "--tso and --pso exclude each other: give one"],
+    ["explore --irqwork soon", "--irqwork must be prompt, late or mixed, not 'soon'"],
+    ["explore --barrier-order krfd", "--barrier-order must be dfdrk, dfrk or fdrk, not 'krfd'"],
+    ["explore --config large", "--config must be tiny or spurious=P, separated by commas, not 'large'"],
+    ["explore --config toString", "--config must be tiny or spurious=P, separated by commas, not 'toString'"],
+    ["explore --config tiny,tiny", "--config names 'tiny' twice: name it once"],
+    ["explore --config spurious=2", "spurious must be a probability from 0 to 1, not '2'"],
+    [
+      "explore --kernel-bug K-9",
+      "each of --kernel-bug must be nested-producer, rcuwait-shared, K-1, K-2, K-3 or init-on-free, not 'K-9'",
+    ],
+    ["replay", "replay needs a token: sheaf replay TOKEN"],
+    ["replay hello", '"hello" is no token: tokens begin with s1. and are printed with a failure'],
+    ["replay s1.T4.aaaa.bbbb..cccc.ddd", /^the token is damaged or cut off/],
+    ["shrink", "shrink needs a token: sheaf shrink TOKEN"],
+    ["shrink hello", '"hello" is no token: tokens begin with s1. and are printed with a failure'],
+    ["list", "list needs a word: scenarios, races, litmus, strategies or points"],
+    ["list people", "the list must be scenarios, races, litmus, strategies or points, not 'people'"],
     ["list points scenarios", "unexpected argument 'scenarios': see --help"],
     ["layout nothing", "unknown struct 'nothing': 'sheaf layout' prints them all"],
-  ])("%s", async (line, message) => {
-    expect(await sheaf(line)).toEqual({ code: 2, out: [], err: [`sheaf: ${message}`] });
+  ] as readonly (readonly [string, string | RegExp])[])("%s", async (line, message) => {
+    const { code, out, err } = await sheaf(line);
+    expect({ code, out, lines: err.length }).toEqual({ code: 2, out: [], lines: 1 });
+    if (typeof message === "string") expect(err).toEqual([`sheaf: ${message}`]);
+    else expect(err[0].replace("sheaf: ", "")).toMatch(message);
   });
 
   test.each(["rt", "hotplug"])("--config %s is known, but not here: exit code 3", async (word) => {
@@ -95,15 +132,32 @@ describe("bad input is one line on stderr that says what to do", () => {
       err: [`sheaf: --config ${word}: this version does not have it`],
     });
   });
+  test("replay --workers is known, but not here: exit code 3", async () => {
+    expect(await sheaf("replay --workers s1.T4.aaaa.bbbb..cccc.ddd")).toEqual({
+      code: 3,
+      out: [],
+      err: ["sheaf: replay --workers is not available here"],
+    });
+  });
 });
 
 describe("help and version", () => {
   test.each(["--help", "-h", "help"])("%s lists the commands", async (line) => {
     const { code, out, err } = await sheaf(line);
     expect({ code, err }).toEqual({ code: 0, err: [] });
-    for (const command of ["torture", "layout", "list"]) expect(out.join("\n")).toContain(command);
+    for (const command of ["torture", "explore", "replay", "shrink", "litmus", "layout", "list"])
+      expect(out.join("\n")).toContain(command);
   });
-  test.each(["torture --help", "layout -h", "list --help", "torture --cpus 2 --help"])("%s", async (line) => {
+  test.each([
+    "torture --help",
+    "explore --help",
+    "replay --help",
+    "shrink --help",
+    "litmus --help",
+    "layout -h",
+    "list --help",
+    "torture --cpus 2 --help",
+  ])("%s", async (line) => {
     const { code, out, err } = await sheaf(line);
     expect({ code, err }).toEqual({ code: 0, err: [] });
     expect(out[0]).toContain(`Usage: sheaf ${line.split(" ")[0]}`);
@@ -128,6 +182,15 @@ describe("list", () => {
     const { code, out } = await sheaf("list scenarios");
     expect(code).toBe(0);
     expect(out.map((line) => line.split(" ")[0])).toEqual(["nolock", "kunit", "barriers", "llist", "rcu"]);
+  });
+  test.each([
+    ["races", "nolock-on-kfree-rcu"],
+    ["litmus", "T4"],
+    ["strategies", "portfolio"],
+  ])("%s", async (what, name) => {
+    const { code, out, err } = await sheaf(`list ${what}`);
+    expect({ code, err }).toEqual({ code: 0, err: [] });
+    expect(out.map((line) => line.split(" ")[0])).toContain(name);
   });
   test("points", async () => {
     expect(await sheaf("list points")).toEqual({ code: 0, out: POINT_NAMES.slice(1), err: [] });

@@ -1,0 +1,56 @@
+/**
+ * What a module exports may be anything: is it something to explore, and can it be run? A scenario is; so is an object
+ * with a scenario in it that says by `result` or `verdict` what is expected, as races and litmus tests do.
+ */
+import { inspect } from "node:util";
+import type { Litmus } from "../litmus/litmus.ts";
+import type { Scenario } from "./scenario.ts";
+
+const NAME = /^[A-Za-z0-9_+-]+$/;
+/** Properties that are numbers, and their least value. */
+const NUMBERS = { nmis: 0, ticks: 0, steps: 1, bytes: 1, nodes: 1 } as const;
+/** Properties that are functions. */
+const FUNCTIONS = ["setup", "nmi", "irq", "final", "check", "invariant"] as const;
+
+/** @returns the scenario, and whether what it looks for does happen; undefined: it is something else */
+export function declaration(value: unknown): { readonly scenario: Scenario; readonly happens: boolean } | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  if ("name" in value && "cpus" in value) return { scenario: value as Scenario, happens: false };
+  if (!("scenario" in value)) return undefined;
+  if ("verdict" in value) return declarationOfLitmus(value as Litmus);
+  const inner = declaration(value.scenario);
+  return inner && { ...inner, happens: "result" in value && value.result === "Sometimes" };
+}
+/** The outcome is what its check looks for. */
+function declarationOfLitmus(litmus: Litmus): { readonly scenario: Scenario; readonly happens: boolean } {
+  const { scenario, verdict } = litmus;
+  if (verdict === "detector") return { scenario, happens: true };
+  const check: Scenario["check"] = (cpu) =>
+    scenario.check?.(cpu) ?? (litmus.observed(cpu) ? `observed ${litmus.outcome}` : undefined);
+  return { scenario: { ...scenario, check }, happens: verdict === "A" };
+}
+
+/** @returns what is wrong with it, or undefined. */
+export function scenarioProblem(scenario: Scenario): string | undefined {
+  const { name, cpus } = scenario as { readonly name: unknown; readonly cpus: unknown };
+  if (typeof name !== "string" || !NAME.test(name)) {
+    return `a scenario's name is made of letters, digits, '_', '-' and '+', not ${JSON.stringify(name)}`;
+  }
+  const isProgram = (program: unknown): boolean => Array.isArray(program) && program.every(isFunction);
+  if (!Array.isArray(cpus) || cpus.length === 0 || !cpus.every(isProgram)) {
+    return `scenario ${name}: cpus must be a list of lists of functions, one list for each CPU`;
+  }
+  const values = scenario as unknown as Readonly<Record<string, unknown>>;
+  for (const [property, least] of Object.entries(NUMBERS)) {
+    const value = values[property];
+    if (value !== undefined && !(Number.isSafeInteger(value) && (value as number) >= least)) {
+      return `scenario ${name}: ${property} must be an integer from ${least} up, not ${inspect(value)}`;
+    }
+  }
+  const wrong = FUNCTIONS.find((property) => values[property] !== undefined && !isFunction(values[property]));
+  return wrong === undefined ? undefined : `scenario ${name}: ${wrong} must be a function`;
+}
+
+function isFunction(value: unknown): boolean {
+  return typeof value === "function";
+}

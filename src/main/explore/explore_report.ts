@@ -1,0 +1,123 @@
+/** What `sheaf explore` prints: the parameters, a line for each scenario, each failure, and the verdict. */
+import { styleText } from "node:util";
+import type { Output } from "../command.ts";
+import type { CoverageCounts } from "./coverage_counts.ts";
+import { coverageJson, coverageTable, neverReached } from "./coverage_report.ts";
+import { describeParameters, type ExploreConfig } from "./explore_config.ts";
+import type { ExploreResult, ScenarioReport, Verdict } from "./explore_run.ts";
+import { describeFinding, jsonFinding } from "./finding.ts";
+import { grouped, perSecond, Progress } from "./progress.ts";
+import type { SearchState } from "./search.ts";
+import { scheduleToText } from "./strategy.ts";
+
+const PREFIX = "sheaf-explore:";
+
+export class ExploreReporter {
+  private readonly config: ExploreConfig;
+  private readonly output: Output;
+  private readonly isQuiet: boolean;
+  private readonly progress: Progress;
+  private names: readonly string[] = [];
+  private nameWidth = 0;
+  private begun = 0;
+
+  /** @param isQuiet  nothing but failures and the last line */
+  constructor(config: ExploreConfig, output: Output, isQuiet: boolean) {
+    this.config = config;
+    this.output = output;
+    this.isQuiet = isQuiet;
+    this.progress = new Progress(output, isQuiet);
+  }
+
+  start(names: readonly string[]): void {
+    this.names = names;
+    this.nameWidth = Math.max(...names.map((name) => name.length));
+    if (!this.isQuiet) this.output.out(`${PREFIX}--- Start of search: ${describeParameters(this.config)}`);
+  }
+  scenario(name: string): void {
+    this.begun++;
+    this.progress.begin(`${name} (${this.begun} of ${this.names.length})`);
+  }
+  searching(state: SearchState): void {
+    this.progress.update(state);
+  }
+  report(report: ScenarioReport): void {
+    this.progress.clear();
+    if (!this.isQuiet) this.output.out(`${report.name.padEnd(this.nameWidth)}  ${describeReport(report)}`);
+    for (const line of describeFailure(report)) this.output.out(line);
+  }
+  end({ verdict, elapsedMs, isInterrupted, coverage }: ExploreResult): void {
+    if (this.config.coverage) for (const line of coverageTable(coverage)) this.output.out(line);
+    else if (!this.isQuiet) this.output.out(describeCoverage(coverage));
+    const when = isInterrupted ? ` (interrupted after ${(elapsedMs / 1000).toFixed(1)} s)` : "";
+    this.output.out(`${PREFIX}--- End of search: ${colour(verdict)}${when}: ${describeParameters(this.config)}`);
+  }
+}
+
+/** "123,456 schedules (48,000/s), 1,234,567 steps: every schedule with up to 2 preemptions, clean" */
+function describeReport(report: ScenarioReport): string {
+  const { schedules, steps, elapsedMs } = report;
+  const rate = perSecond(schedules, elapsedMs);
+  return `${grouped(schedules)} schedules (${rate}), ${grouped(steps)} steps: ${describeBound(report)}`;
+}
+function describeBound({ exhausted, end, verdict }: ScenarioReport): string {
+  const outcomes = {
+    failure: verdict === "FAILURE" ? "FAILURE" : "seen, as expected",
+    exhausted: "clean",
+    schedules: "clean",
+    stable: "clean, and nothing new any more",
+    time: verdict === "SUCCESS" ? "clean" : "clean so far, the time is up",
+    interrupted: "clean so far, interrupted",
+  };
+  return exhausted < 0 ? outcomes[end] : `every schedule${describePreemptions(exhausted)}, ${outcomes[end]}`;
+}
+function describePreemptions(bound: number): string {
+  if (bound === Infinity) return "";
+  if (bound === 0) return " without preemption";
+  return ` with at most ${bound} ${bound === 1 ? "preemption" : "preemptions"}`;
+}
+
+function describeFailure({ name, failure, finding }: ScenarioReport): readonly string[] {
+  if (finding !== undefined) return describeFinding(finding);
+  if (failure === undefined) return [];
+  return [
+    `!!! FAILURE: ${name}: ${failure.message}`,
+    "  Its schedule does not show it again: something is kept outside shared memory, by the scenario or by the explorer.",
+    `  schedule: ${scheduleToText(failure.schedule)}`,
+  ];
+}
+
+function colour(verdict: Verdict): string {
+  const format = { SUCCESS: "green", FAILURE: "red", INCONCLUSIVE: "yellow" } as const;
+  return styleText(format[verdict], verdict); // Leaves the text as it is where stdout is no terminal.
+}
+
+/** One line: how much was reached, and the named points that never were. */
+function describeCoverage(coverage: CoverageCounts): string {
+  const { points } = neverReached(coverage);
+  const missed = points.length === 0 ? "every named point visited" : `points never visited: ${points.join(", ")}`;
+  return `coverage: ${grouped(coverage.pairs)} pairs; ${missed} (--coverage prints it all)`;
+}
+
+/** The object that `--json` prints. Its keys are an interface: add to them, change none. */
+export function jsonReport(config: ExploreConfig, { verdict, reports, elapsedMs, coverage }: ExploreResult): string {
+  return JSON.stringify({
+    verdict,
+    seed: config.seed,
+    strategy: config.strategy,
+    preemptions: config.preemptions,
+    duration_ms: Math.round(elapsedMs),
+    coverage: coverageJson(coverage),
+    scenarios: reports.map((report) => ({
+      name: report.name,
+      verdict: report.verdict,
+      schedules: report.schedules,
+      steps: report.steps,
+      duration_ms: Math.round(report.elapsedMs),
+      pairs: report.pairs,
+      exhausted_preemptions: report.exhausted,
+      ended_by: report.end,
+      failure: report.finding === undefined ? (report.failure ?? null) : jsonFinding(report.finding),
+    })),
+  });
+}

@@ -1,0 +1,113 @@
+/** One run of `sheaf explore`: searches the scenarios one after the other, and reaches a verdict. */
+import { POINT_NAMES } from "../../shared/layout/points.ts";
+import { type CatalogueEntry, findScenarios } from "./catalogue.ts";
+import type { ExploreConfig } from "./explore_config.ts";
+import { CoverageCounts } from "./coverage_counts.ts";
+import { injectionsOf } from "./explore.ts";
+import { confirmed, type Finding } from "./finding.ts";
+import { search, type SearchResult, type SearchState } from "./search.ts";
+import { exhaustedBound, isExhaustive, strategyNamed } from "./strategy_names.ts";
+import type { Strategy } from "./strategy.ts";
+import { openSubject } from "./subject.ts";
+
+const ALL_POINTS = POINT_NAMES.map((_, point) => point).slice(1);
+
+export type Verdict = "SUCCESS" | "FAILURE" | "INCONCLUSIVE";
+
+/** What one scenario came to. */
+export interface ScenarioReport extends SearchResult {
+  readonly name: string;
+  readonly elapsedMs: number;
+  /** Largest number of preemptions up to which every schedule was tried; -1: none. */
+  readonly exhausted: number;
+  readonly verdict: Verdict;
+  /** The failure, once it has been confirmed. */
+  readonly finding: Finding | undefined;
+}
+export interface ExploreResult {
+  readonly verdict: Verdict;
+  readonly reports: readonly ScenarioReport[];
+  /** Of all scenarios together. */
+  readonly coverage: CoverageCounts;
+  readonly elapsedMs: number;
+  readonly isInterrupted: boolean;
+}
+
+export interface ExploreHooks {
+  readonly signal: AbortSignal;
+  /** All that will be searched. */
+  readonly onStart: (names: readonly string[]) => void;
+  /** The next one begins. */
+  readonly onScenario: (name: string) => void;
+  readonly onProgress: (state: SearchState) => void;
+  readonly onReport: (report: ScenarioReport) => void;
+}
+
+/** @throws UsageError  a scenario that is not there or cannot be run */
+export async function runExplore(config: ExploreConfig, hooks: ExploreHooks): Promise<ExploreResult> {
+  const entries = await findScenarios(config.scenarios);
+  hooks.onStart(entries.map(({ name }) => name));
+  const startMs = performance.now();
+  const reports: ScenarioReport[] = [];
+  for (const [i, entry] of entries.entries()) {
+    if (hooks.signal.aborted) break;
+    hooks.onScenario(entry.name);
+    const leftMs = startMs + config.durationMs - performance.now();
+    const report = await explore(entry, config, leftMs / (entries.length - i), hooks); // What one leaves, others get.
+    hooks.onReport(report);
+    reports.push(report);
+  }
+  const coverage = new CoverageCounts();
+  for (const report of reports) coverage.merge(report.coverage);
+  return {
+    verdict: overall(reports),
+    reports,
+    coverage,
+    elapsedMs: performance.now() - startMs,
+    isInterrupted: hooks.signal.aborted,
+  };
+}
+
+async function explore(
+  entry: CatalogueEntry,
+  config: ExploreConfig,
+  shareMs: number,
+  { signal, onProgress }: ExploreHooks,
+): Promise<ScenarioReport> {
+  const startMs = performance.now();
+  const subject = openSubject(entry, config.overrides, {
+    filter: !config.allSteps,
+    ...(config.nmiAtPoints && { nmiPoints: ALL_POINTS }),
+  });
+  const { seed, preemptions, depth } = config;
+  const injections = injectionsOf(subject.scenario);
+  const strategy = strategyNamed(config.strategy, { seed, preemptions, depth, injections });
+  const { schedules, untilStable } = config;
+  const limits = { schedules, deadlineMs: startMs + shareMs, untilStable, watchAll: config.coverage, signal };
+  const result = await search(subject.explorer, strategy, { seed, injections }, limits, onProgress);
+  const elapsedMs = performance.now() - startMs;
+  const finding = result.failure === undefined ? undefined : confirmed(subject, result.failure, seed);
+  return {
+    ...result,
+    name: entry.name,
+    elapsedMs,
+    exhausted: exhaustedBound(strategy),
+    verdict: verdictOf(entry.happens, preemptions, strategy, result),
+    finding,
+  };
+}
+
+/** SUCCESS: it was searched as far as was asked for, and nothing is wrong. */
+function verdictOf(happens: boolean, preemptions: number, strategy: Strategy, result: SearchResult): Verdict {
+  const { end, hasLearned } = result;
+  if (end === "failure") return happens ? "SUCCESS" : "FAILURE";
+  const hasEnded = end === "exhausted" || end === "schedules" || end === "stable";
+  // A strategy that tries everything has a bound to reach; one that draws at random has the time.
+  const hasUsedTime = end === "time" && hasLearned && !isExhaustive(strategy);
+  return hasEnded || hasUsedTime || exhaustedBound(strategy) >= preemptions ? "SUCCESS" : "INCONCLUSIVE";
+}
+function overall(reports: readonly ScenarioReport[]): Verdict {
+  const verdicts = reports.map(({ verdict }) => verdict);
+  if (verdicts.includes("FAILURE")) return "FAILURE";
+  return verdicts.includes("SUCCESS") ? "SUCCESS" : "INCONCLUSIVE";
+}

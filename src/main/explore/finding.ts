@@ -1,0 +1,69 @@
+/**
+ * A finding: a failure that was shrunk and then showed itself twice again, with the token that shows it anywhere. How the
+ * commands of the explorer print it, as text and as JSON.
+ */
+import { describeFailure, failureJson, type FailureOrigin } from "../report/interleaving.ts";
+import type { Trace } from "../report/trace.ts";
+import { TraceRecorder } from "../report/trace_recorder.ts";
+import type { Failure } from "./explore.ts";
+import { type Execution, play, playTwice } from "./playback.ts";
+import { failureKind, shrink } from "./shrink.ts";
+import { scheduleToText } from "./strategy.ts";
+import { type Subject, tokenOf } from "./subject.ts";
+import { formatToken } from "./token.ts";
+
+export interface Finding {
+  readonly subject: Subject;
+  readonly failure: Failure;
+  readonly token: string;
+  /** Of the search that found it. */
+  readonly seed?: number;
+}
+
+/** @returns undefined if the schedule does not show the failure again: something is kept outside shared memory */
+export function confirmed(subject: Subject, found: Failure, seed: number): Finding | undefined {
+  const first = play(subject.explorer, found.schedule);
+  if (failureKind(first.failure) !== failureKind(found)) return undefined;
+  const shrunk = shrink(subject, first);
+  const finding = findingOf(shrunk.subject, shrunk.execution);
+  return finding && { ...finding, failure: { ...finding.failure, strategy: found.strategy }, seed };
+}
+/** Shows it twice again. @returns undefined if it does not */
+export function findingOf(subject: Subject, { picks }: Execution): Finding | undefined {
+  const execution = playTwice(subject.explorer, picks);
+  if (execution?.failure === undefined) return undefined;
+  return { subject, failure: execution.failure, token: formatToken(tokenOf(subject, execution)) };
+}
+
+export function describeFinding(finding: Finding): readonly string[] {
+  return describeFailure(finding.failure, traceOf(finding), originOf(finding));
+}
+/** The object that `--json` prints. Its keys are an interface: add to them, change none. */
+export function jsonFinding(finding: Finding): object {
+  const { message, schedule } = finding.failure;
+  const report = failureJson(finding.failure, traceOf(finding), originOf(finding));
+  return { message, schedule: scheduleToText(schedule), ...report };
+}
+/** One more execution, watched step by step. */
+export function traceOf({ subject, failure }: Finding): Trace {
+  const { explorer, scenario } = subject;
+  const lengths = scenario.cpus.map((program) => program.length);
+  const recorder = new TraceRecorder(explorer.map, new Int32Array(explorer.buffer), lengths);
+  explorer.replay(failure.schedule, recorder);
+  return recorder.trace();
+}
+function originOf({ subject, token, seed }: Finding): FailureOrigin {
+  return {
+    scenario: subject.entry.name,
+    ...(seed !== undefined && { seed }),
+    token,
+    replayCommand: commandLine("replay", token),
+    shrinkCommand: commandLine("shrink", token),
+  };
+}
+
+/** As the user came here: in a checkout there is no `sheaf` on the path. */
+function commandLine(command: string, token: string): string {
+  const program = process.env["npm_lifecycle_event"] === "start" ? "npm start --" : "sheaf";
+  return `${program} ${command} ${token}`;
+}

@@ -1,0 +1,71 @@
+/** The ways in which races free their things, and what makes krc move. */
+import { local_irq_restore, local_irq_save } from "../../shared/cpu/context.ts";
+import { this_cpu_ptr, type Cpu } from "../../shared/cpu/cpu.ts";
+import { oracle_barrier_begin, oracle_barrier_end } from "../../shared/cpu/oracle.ts";
+import { KfreeRcuCpu } from "../../shared/layout/kvfree_rcu.ts";
+import { PerCpu } from "../../shared/layout/percpu.ts";
+import { SlubPercpuSheaves } from "../../shared/layout/slab.ts";
+import { mod_delayed_work } from "../../shared/linux/kernel/workqueue.ts";
+import { __kvfree_rcu_barrier } from "../../shared/linux/mm/kvfree_rcu/krc_batch.ts";
+import { kfree_rcu } from "../../shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
+import { kfree_rcu_nolock } from "../../shared/linux/mm/kvfree_rcu/nolock.ts";
+import { __slab_free } from "../../shared/linux/mm/slub/free.ts";
+import { slab_free_hook } from "../../shared/linux/mm/slub/hooks.ts";
+import { this_cpu_sheaves } from "../../shared/linux/mm/slub/pcs.ts";
+import { virt_to_slab } from "../../shared/linux/mm/slub/slab.ts";
+import { local_lock, local_unlock } from "../../shared/linux/sync/local_lock.ts";
+import { embedded, NULL } from "../../shared/mem/struct.ts";
+import type { Operation } from "../explore/scenario.ts";
+import { cache, HEAD, take } from "./kit.ts";
+
+const { krc: KRC } = PerCpu.offset;
+const { monitor_work: MONITOR_WORK } = KfreeRcuCpu.offset;
+const { lock: LOCK } = SlubPercpuSheaves.offset;
+
+/** kfree_rcu_nolock() of thing `i`, unless that has been done. */
+export function freeNolock(cpu: Cpu, i: number): void {
+  const thing = take(cpu, i);
+  if (thing !== NULL) kfree_rcu_nolock(cpu, thing, HEAD);
+}
+export const freeRcu =
+  (i: number): Operation =>
+  (cpu) =>
+    kfree_rcu(cpu, take(cpu, i), HEAD);
+/** Thing `i` goes straight to its slab, as from a CPU of another node, a flush, or the irq_work handler. */
+export const slabFree =
+  (i: number): Operation =>
+  (cpu) => {
+    const thing = take(cpu, i);
+    const s = cache(cpu);
+    const slab = virt_to_slab(cpu, thing);
+    if (slab !== NULL && slab_free_hook(cpu, s, thing, false)) __slab_free(cpu, s, slab, thing, thing, 1);
+  };
+/**
+ * Runs `frees` as an NMI would that hit a holder of the sheaf lock with IRQs off: what they free is deferred, and the
+ * irq_work is pending at the end if it comes late.
+ */
+export function insideSheafLock(cpu: Cpu, frees: Operation): void {
+  const lock = embedded(this_cpu_sheaves(cpu, cache(cpu)), LOCK);
+  const flags = local_irq_save(cpu);
+  local_lock(cpu, lock);
+  frees(cpu);
+  local_unlock(cpu, lock);
+  local_irq_restore(cpu, flags);
+}
+
+/** The monitor of this CPU's krc has waited for long enough: it comes as the next work item. */
+export function monitorIsDue(cpu: Cpu): void {
+  mod_delayed_work(cpu, embedded(this_cpu_ptr(cpu, KRC), MONITOR_WORK), 0);
+}
+/** __kvfree_rcu_barrier(), as the oracle knows barriers. */
+export const krcBarrier: Operation = (cpu) => {
+  oracle_barrier_begin(cpu);
+  __kvfree_rcu_barrier(cpu);
+  oracle_barrier_end(cpu, NULL);
+};
+/** An NMI that frees thing `i`, on CPU 0. */
+export const nmiFrees =
+  (i: number) =>
+  (cpu: Cpu): void => {
+    if (cpu.id === 0) freeNolock(cpu, i);
+  };
