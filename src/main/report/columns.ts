@@ -35,12 +35,17 @@ export function cell({ depth, text, calls }: CpuRow, width: number): readonly st
   return text.flatMap((piece, i) => wrap(piece, width, i === 0 ? indent : indent + 2, 2));
 }
 
-/** As many callers in front of the innermost function as there is room for. */
+/** As many callers in front of the innermost function as there is room for, the outermost one first. */
 function callChain(calls: readonly string[], width: number): string {
+  const whole = `${calls.join(" > ")}()`;
+  if (whole.length <= width) return whole;
+  const [outermost] = calls;
   let text = `${calls.at(-1)}()`;
-  for (const caller of calls.slice(0, -1).toReversed()) {
-    if (caller.length + 3 + text.length > width) break;
+  const start = `${outermost} > ... > `;
+  const room = start.length + text.length <= width ? width - start.length : width;
+  for (const caller of calls.slice(1, -1).toReversed()) {
+    if (caller.length + 3 + text.length > room) break;
     text = `${caller} > ${text}`;
   }
-  return text.slice(0, width);
+  return room < width ? start + text : text.slice(0, width);
 }

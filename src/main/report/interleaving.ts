@@ -24,6 +24,8 @@ export interface FailureOrigin {
 
 /** Decisions that are spelt out; a failure that has been shrunk has fewer. */
 const MOST_DECISIONS = 12;
+/** Steps in the JSON; of a longer execution it has the last ones. */
+const MOST_STEPS = 2_000;
 const LEVEL_NAMES = ["task", "irq", "nmi"] as const;
 
 /** @param trace  of a replay of failure.schedule. */
@@ -57,6 +59,8 @@ export function describeFailure(failure: Found, trace: Trace, origin: FailureOri
 /** The same for programs. Its keys are an interface: add to them, change none. */
 export function failureJson(failure: Found, trace: Trace, origin: FailureOrigin): object {
   const { property, about, biography } = partsOf(failure, trace);
+  const steps = trace.events.filter((event) => event.what === "step");
+  const told = steps.slice(-MOST_STEPS);
   return {
     scenario: origin.scenario,
     property,
@@ -65,11 +69,10 @@ export function failureJson(failure: Found, trace: Trace, origin: FailureOrigin)
     strategy: failure.strategy,
     seed: origin.seed,
     decisions: failure.schedule.map((pick) => ({ ...pick, text: describePick(pick) })),
-    steps: trace.events.flatMap((event) => {
-      if (event.what !== "step") return [];
-      const { frame, path, method, word, writes, before, after } = event;
+    steps_left_out: steps.length - told.length,
+    steps: told.map(({ frame, path, method, word, writes, before, after }) => {
       const { cpu, level, name } = frame;
-      return [{ cpu, context: LEVEL_NAMES[level], frame: name, path, method, word, writes, before, after }];
+      return { cpu, context: LEVEL_NAMES[level], frame: name, path, method, word, writes, before, after };
     }),
     final_state: trace.finalState,
     token: origin.token,

@@ -3,6 +3,7 @@
  * came between. How rows are laid out is up to columns.ts and ascii_diagram.ts.
  */
 import { type Frame, IDLE, LEVEL_TASK, type Step, type Trace } from "./trace.ts";
+import { sleepingPath } from "./waiting.ts";
 
 /** A row of one CPU. */
 export interface CpuRow {
@@ -18,6 +19,8 @@ export type Row = CpuRow | { readonly line: string };
 /** What code and people call a variable whose name is long. */
 const SHORT_NAMES: ReadonlyMap<string, string> = new Map([["deferred_percpu_work", "dpw"]]);
 
+/** What a CPU does meanwhile when it waits, or is idle, is not worth a row either. */
+const LOOKS_FOR_WORK = "schedule";
 /** Runs of left-out steps that are shorter are not worth a row. */
 const LONG_GAP = 8;
 
@@ -27,11 +30,11 @@ export function shorten(text: string): string {
 
 /** What happened in a step: "main->size", "3 -> 2". */
 function describeStep({ word, before, after, writes, method, visible }: Step): readonly string[] {
-  const name = shorten(word);
-  if (!writes) return [`read ${name}`, `= ${after}`];
+  const [name, from, to] = [word, before, after].map((text) => shorten(text));
+  if (!writes) return [`read ${name}`, `= ${to}`];
   const buffered = visible ? "" : " (buffered)";
-  if (before !== after) return [name, `${before} -> ${after}${buffered}`];
-  return [name, `= ${after}${method === "cmpxchg" ? " (cmpxchg fails)" : buffered}`];
+  if (from !== to) return [name, `${from} -> ${to}${buffered}`];
+  return [name, `= ${to}${method === "cmpxchg" ? " (cmpxchg fails)" : buffered}`];
 }
 
 /** @param gaps  say how many steps were left out. */
@@ -47,8 +50,13 @@ class Outline {
   private readonly shown: ReadonlySet<Frame>;
   /** CPU of the last row, and how it was left since. */
   private cpu = -1;
-  private switched: { readonly blocked: boolean; readonly idle: boolean } | undefined;
+  private switched: { readonly blocked: boolean; readonly isIdle: boolean } | undefined;
   private readonly innermost = new Map<number, Frame>();
+  private readonly last = new Map<Frame, Step>();
+  /** What waits on each CPU, as long as no row says so. */
+  private readonly waiting = new Map<number, Frame>();
+  /** Function of each frame that is known to wait. */
+  private readonly waited = new Map<Frame, string>();
   /** Last path shown of each frame. */
   private readonly paths = new Map<Frame, readonly string[]>();
   /** Steps left out since the last row of each CPU. */
@@ -75,7 +83,22 @@ class Outline {
         this.rows.push({ cpu: event.cpu, depth: 1, text });
       }
     }
+    this.finish(trace);
+  }
+  /** Ends where the CPU stands that was in the middle of something when the failure was noticed. */
+  private finish(trace: Trace): void {
+    const last = trace.events.findLast((event) => event.what === "step");
+    if (last !== undefined && last.frame.cpu !== this.cpu && this.isOpen(last.frame)) {
+      const { frame } = last;
+      const [, call] = pathOf(last);
+      this.arrive(frame.cpu);
+      if (call !== undefined && !this.gaps)
+        this.rows.push({ cpu: frame.cpu, depth: depthOf(frame) + 1, text: [`${call}()`] });
+    }
     this.endGap();
+  }
+  private isOpen(frame: Frame): boolean {
+    return frame.name !== IDLE && this.shown.has(frame) && this.innermost.get(frame.cpu) === frame;
   }
 
   private tick(jiffies: number, forced: boolean): void {
@@ -84,24 +107,44 @@ class Outline {
     this.ticks = `${this.jiffies === 1 ? "tick" : `${this.jiffies} ticks`}${why}`;
   }
   private leave(from: number, blocked: boolean): void {
-    if (from !== this.cpu) return;
     const frame = this.innermost.get(from);
-    this.switched ??= { blocked, idle: frame === undefined || frame.name === IDLE };
+    if (blocked && frame !== undefined && frame.name !== IDLE) this.waiting.set(from, frame);
+    if (from === this.cpu) this.switched ??= { blocked, isIdle: frame === undefined || frame.name === IDLE };
   }
   /** The next row is of this CPU. */
   private arrive(cpu: number): void {
+    for (const [other, frame] of this.waiting) if (other !== cpu) this.wait(frame);
+    this.moveTo(cpu);
+    if (this.ticks !== "") this.rows.push({ line: this.ticks });
+    this.ticks = "";
+    this.jiffies = 0;
+  }
+  private moveTo(cpu: number): void {
     if (cpu !== this.cpu) this.endGap();
     if (cpu !== this.cpu && this.cpu !== -1) {
-      const { blocked = false, idle = true } = this.switched ?? {};
-      const why = idle ? "is idle" : blocked ? "blocked" : "preempted";
+      const { blocked = false, isIdle = true } = this.switched ?? {};
+      const why = isIdle ? "is idle" : blocked ? "blocked" : "preempted";
       this.rows.push({ line: `CPU ${cpu} runs (CPU ${this.cpu} ${why})` });
     }
     this.cpu = cpu;
     this.switched = undefined;
     this.endGap();
-    if (this.ticks !== "") this.rows.push({ line: this.ticks });
-    this.ticks = "";
-    this.jiffies = 0;
+  }
+  /** Others go on while this frame waits: a row says in which function, once. */
+  private wait(frame: Frame): void {
+    const { cpu } = frame;
+    this.waiting.delete(cpu);
+    const last = this.last.get(frame);
+    if (last === undefined) return;
+    const path = sleepingPath(last) ?? last.path;
+    const name = path.at(-1) ?? "";
+    if (name === "" || this.waited.get(frame) === name) return;
+    this.waited.set(frame, name);
+    this.moveTo(cpu);
+    const [entry] = pathOf({ ...last, path });
+    this.enter(frame, [entry]);
+    this.rows.push({ cpu, depth: depthOf(frame) + (entry === "" ? 0 : 1), text: [`${name}() waits`] });
+    this.switched = { blocked: true, isIdle: false };
   }
 
   private begin(frame: Frame, chosen: boolean): void {
@@ -121,6 +164,8 @@ class Outline {
 
   private step(step: Step): void {
     const { frame } = step;
+    this.last.set(frame, step);
+    if (this.waiting.get(frame.cpu) === frame) this.waiting.delete(frame.cpu);
     if (!this.chosen.has(step) || this.isRepeated(step)) {
       this.skip(step);
       return;
@@ -130,11 +175,17 @@ class Outline {
     const depth = depthOf(frame);
     const path = pathOf(step);
     const [entry, ...calls] = path;
-    const before = this.paths.get(frame);
-    this.paths.set(frame, path);
-    if (entry !== "" && before?.[0] !== entry) this.rows.push({ cpu, depth, text: [entry] });
+    const before = this.enter(frame, path);
     if (calls.length > 0 && before?.join() !== path.join()) this.rows.push({ cpu, depth: depth + 1, text: [], calls });
     this.rows.push({ cpu, depth: depth + Math.min(path.length, 2) - (entry === "" ? 1 : 0), text: describeStep(step) });
+  }
+  /** Shows the entry if it is another one than before. @returns the path before */
+  private enter(frame: Frame, path: readonly string[]): readonly string[] | undefined {
+    const before = this.paths.get(frame);
+    this.paths.set(frame, path);
+    const [entry] = path;
+    if (entry !== "" && before?.[0] !== entry) this.rows.push({ cpu: frame.cpu, depth: depthOf(frame), text: [entry] });
+    return before;
   }
   private isRepeated({ frame, address, writes, after }: Step): boolean {
     const values = this.seen.get(frame) ?? new Map<number, string>();
@@ -148,7 +199,7 @@ class Outline {
     const { cpu } = step.frame;
     const skipped = this.skipped.get(cpu) ?? [];
     this.skipped.set(cpu, skipped);
-    if (this.shown.has(step.frame)) skipped.push(step);
+    if (this.shown.has(step.frame) && !step.path.includes(LOOKS_FOR_WORK)) skipped.push(step);
   }
   private endGap(): void {
     const skipped = this.skipped.get(this.cpu) ?? [];
@@ -161,9 +212,13 @@ class Outline {
   }
 }
 
+/** Begin something of their own, whoever called them. */
+const ENTRIES = new Set(["process_one_work", "irq_work_single", "rcu_core"]);
+
 /** The entry, as it is shown, and the functions below it. The brackets of an interrupt say already what its entry is. */
 function pathOf({ path, frame }: Step): readonly [entry: string, ...calls: string[]] {
-  const [entry, ...calls] = path[0] === frame.name.toLowerCase() ? path.slice(1) : path;
+  const start = path.findLastIndex((name, i) => ENTRIES.has(name) || (i === 0 && name !== frame.name.toLowerCase()));
+  const [entry, ...calls] = path.slice(start === -1 ? 1 : start);
   if (entry !== undefined) return [`${entry}()`, ...calls];
   return [frame.outer === undefined ? frame.name : ""];
 }

@@ -2,21 +2,28 @@
  * Which steps of an execution tell its story: each gets a score.
  *
  *   RACING     on a word that something else, begun and not ended, touches too, one of them writing
- *   PLACE      where a CPU was preempted or interrupted, and where it went on; what is NEAR, in an interrupt
- *   NEAR       on the same variable as a racing word, written or seen from another CPU; on a word of the scenario
+ *   PLACE      where a CPU was preempted or interrupted, and where it went on; what is NEAR, in an interrupt; what a
+ *              chosen interrupt changes
+ *   MOVED      where the objects go that these steps move
+ *   NEAR       on the same variable as a racing word, written or seen from another CPU; on a word of the scenario; on a
+ *              lock that somebody had to wait for
  *   END        the last step of what never ended
  *   SHARED     on a word that two contexts touch, one of them writing, or on another CPU's
  *
- * Routine is no more than SHARED: locks that were free, links of lists, the upkeep that every CPU does.
+ * Routine is no more than SHARED: locks that were free, links of lists, the upkeep that every CPU does, and how a work
+ * item is handed to another CPU and waited for, except in a deadlock.
  *
  * Why not SHARED alone: a barrier or a grace period has hundreds of such steps, and the race is in five of them.
  */
 import { racingSteps } from "./racing.ts";
+import { onSameVariables, whereObjectsGo } from "./related.ts";
 import { type Frame, IDLE, LEVEL_TASK, type Step, type Trace } from "./trace.ts";
+import { handOvers, unfinished } from "./waiting.ts";
 
-export const RACING = 5;
-const PLACE = 4;
-export const NEAR = 3;
+export const RACING = 6;
+const PLACE = 5;
+export const MOVED = 4;
+const NEAR = 3;
 export const END = 2;
 export const SHARED = 1;
 
@@ -29,27 +36,35 @@ export function relevance(trace: Trace): ReadonlyMap<Step, number> {
     if ((scores.get(step) ?? 0) < score) scores.set(step, score);
   };
   const story = new Set([...stepsOf(trace)].filter((step) => !isUpkeep(step) && !isPlumbing(step)));
-  for (const step of freeLocks(trace)) story.delete(step);
+  for (const step of [...freeLocks(trace), ...handOvers(trace)]) story.delete(step);
   for (const step of sharedSteps(trace)) raise(step, isScenarioWord(step.word) ? NEAR : SHARED);
-  for (const step of racingSteps(trace, story)) raise(step, RACING);
-  for (const [step, score] of places(trace)) {
+  for (const step of racingSteps(trace, story)) raise(step, LOCKS.has(step.field) ? NEAR : RACING);
+  const raiseInStory = (step: Step, score: number): void => {
     if (story.has(step) && step.frame.name !== IDLE) raise(step, score);
-  }
-  const variables = new Set([...scores].filter(([, score]) => score === RACING).map(([step]) => variableOf(step.word)));
-  for (const step of story) {
-    if (step.method === "init" || !variables.has(variableOf(step.word))) continue;
-    if (!step.writes && !isRemote(step) && !scores.has(step)) continue;
+  };
+  for (const step of places(trace)) raiseInStory(step, PLACE);
+  for (const step of unfinished(trace)) raiseInStory(step, END);
+  const injected = injectedWrites(trace).filter((step) => story.has(step));
+  for (const step of injected) raise(step, PLACE);
+  for (const step of onSameVariables([...from(scores, RACING), ...injected], story)) {
+    if (step.method === "init" || !(step.writes || isRemote(step) || scores.has(step))) continue;
     raise(step, step.frame.level > LEVEL_TASK ? PLACE : NEAR);
   }
+  for (const step of whereObjectsGo(from(scores, NEAR), story)) raise(step, MOVED);
   return scores;
 }
 
-function* stepsOf(trace: Trace): Generator<Step> {
-  for (const event of trace.events) if (event.what === "step") yield event;
+/** Steps with at least this score. */
+export function from(scores: ReadonlyMap<Step, number>, lowest: number): readonly Step[] {
+  return [...scores].filter(([, score]) => score >= lowest).map(([step]) => step);
+}
+function* stepsOf({ events }: Pick<Trace, "events">): Generator<Step> {
+  for (const event of events) if (event.what === "step") yield event;
 }
 const isScenarioWord = (word: string): boolean => /^x\d+$/.test(word);
-/** Links of lists and timers, classes of locks: how a thing is queued or guarded, not what becomes of it. */
-const isPlumbing = ({ field }: Step): boolean => /^(?:list_head|timer_list)\.|\.cls$/.test(field);
+/** Links of lists, timers and callbacks, classes of locks: how a thing is queued or guarded, not what becomes of it. */
+const isPlumbing = ({ field }: Step): boolean =>
+  /^(?:list_head|timer_list|rcu_cblist)\.|^rcu_segcblist\.(?!len$)|\.cls$/.test(field);
 /** What a CPU does for RCU and for the next task whenever it has nothing to do, or is interrupted. */
 const UPKEEP = new Set([
   "cpu_idle",
@@ -58,6 +73,7 @@ const UPKEEP = new Set([
   "rcu_core",
   "rcu_gp_step",
   "rcu_note_context_switch",
+  "rcu_sched_clock_irq",
   "kick",
 ]);
 const CALLBACKS = "rcu_do_batch";
@@ -67,8 +83,6 @@ const isRemote = ({ word, frame }: Step): boolean => {
   const owner = /^cpu(\d+)\./.exec(word)?.[1];
   return owner !== undefined && Number(owner) !== frame.cpu;
 };
-/** "cpu0.krc" of "cpu0.krc.krw_arr[0].head_free"; "things#2" of "things#2+8". */
-const variableOf = (word: string): string => /^[^.+>]*(?:(?:\.|->)[^.>+-]*)?/.exec(word)?.[0] ?? word;
 
 /** Steps on locks that were free whenever somebody wanted them. */
 function freeLocks(trace: Trace): readonly Step[] {
@@ -95,21 +109,27 @@ function* sharedSteps(trace: Trace): Generator<Step> {
   }
 }
 
-/** Where something was left and taken up again, or left for good. */
-function* places(trace: Trace): Generator<readonly [Step, number]> {
+/** What the interrupts that were chosen change. */
+function injectedWrites({ events }: Trace): readonly Step[] {
+  const chosen = new Set(events.flatMap((event) => (event.what === "begin" && event.chosen ? [event.frame] : [])));
+  return [...stepsOf({ events })].filter((step) => step.writes && step.before !== step.after && chosen.has(step.frame));
+}
+
+/** Where something was left and taken up again. */
+function* places(trace: Trace): Generator<Step> {
   const last = new Map<Frame, Step>();
   const left = new Set<Frame>();
   const innermost = new Map<number, Frame>();
   for (const event of trace.events) {
     if (event.what === "step") {
       last.set(event.frame, event);
-      if (left.delete(event.frame)) yield [event, PLACE];
+      if (left.delete(event.frame)) yield event;
     }
     const frame = leftFrame(event, innermost);
     const place = frame && last.get(frame);
     if (frame !== undefined && place !== undefined) {
       left.add(frame);
-      yield [place, PLACE];
+      yield place;
     }
     if (event.what === "begin") innermost.set(event.frame.cpu, event.frame);
     if (event.what === "end") {
@@ -117,10 +137,6 @@ function* places(trace: Trace): Generator<readonly [Step, number]> {
       if (outer === undefined) innermost.delete(cpu);
       else innermost.set(cpu, outer);
     }
-  }
-  for (const frame of innermost.values()) {
-    const step = last.get(frame);
-    if (step !== undefined) yield [step, END];
   }
 }
 /** The frame that an event makes wait. */
