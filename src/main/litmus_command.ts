@@ -13,10 +13,10 @@ export const litmus: Command = {
   description: `Explores litmus tests: a few lines per CPU, an outcome, and whether it may happen. Without NAMES it runs all of them;
 "T28" or "llist" names a family. Each test is a line:
 
-  Observation T4 Never 0 895    F    bound 1 exhausted    no-op: Sometimes 53
+  Observation T4 Never 0 5035    F bound 2 exhausted no-op: Sometimes 102
 
-the outcome was observed in 0 executions and not in 895; it is forbidden (F; A: allowed, and must be observed); all schedules
-with at most 1 preemption were tried; with its mechanism switched off the same test showed the outcome 53 times.`,
+the outcome was observed in 0 executions and not in 5035; it is forbidden (F; A: allowed, and must be observed); all
+schedules with at most 2 preemptions were tried; without its mechanism the same test showed the outcome 102 times.`,
   options: [
     { name: "bound", value: "K", summary: "most preemptions to search up to [each test's own bound]" },
     { name: "seed", value: "N", summary: "seed of the random strategies", default: "1" },

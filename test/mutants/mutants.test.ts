@@ -1,8 +1,9 @@
-/** The quick planted bugs are caught; all of them still apply to the sources. `npm run mutants` runs the whole list. */
+/** The explorer notices the quick planted bugs; all still fit the sources. `npm run mutants` runs the whole list. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { FOLDERS, catalogued } from "../../src/main/explore/catalogue.ts";
+import { explore } from "./drivers.ts";
 import { MUTANTS } from "./mutants.ts";
-import { runMutant } from "./run.ts";
 
 test("every edit of every mutant finds the code that it replaces, once", () => {
   for (const { name, edits } of MUTANTS) {
@@ -15,8 +16,19 @@ test("every edit of every mutant finds the code that it replaces, once", () => {
   }
 });
 
-for (const mutant of MUTANTS.filter((m) => m.quick)) {
+test("names are unique, and each mutant names a scenario of ours", async () => {
+  const names = MUTANTS.map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+  const scenarios = (await Promise.all(FOLDERS.map(catalogued))).flat().map(({ name }) => name);
+  for (const {
+    name,
+    explore: [scenario],
+  } of MUTANTS)
+    expect(scenarios, name).toContain(scenario);
+});
+
+for (const mutant of MUTANTS.filter(({ quick }) => quick)) {
   test(`${mutant.name}: ${mutant.what}`, { timeout: 90_000 }, () => {
-    expect(runMutant(mutant)).toMatchObject({ caught: true });
+    expect(explore(mutant)).toMatchObject({ caught: true });
   });
 }

@@ -21,6 +21,10 @@ const lost = new Map(races.flatMap((race) => ("scenario" in race ? [[race.scenar
 
 /** Preemption bound to exhaust (-1: none), and executions of each random strategy. */
 const BUDGETS: Record<string, readonly [bound: number, random: number]> = {
+  "refill-no-memory": [2, 20],
+  "barrier-remote-sheaf": [1, 20],
+  "gp-kfree-rcu-sheaf": [0, 50],
+  "rcu-barrier-two-lists": [0, 50],
   "nolock-on-kmalloc": [1, 20],
   "nolock-on-kfree": [1, 20],
   "nolock-on-kfree-rcu": [1, 20],

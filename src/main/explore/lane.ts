@@ -7,8 +7,9 @@
  */
 import { CpuSlot } from "../../shared/layout/cpu.ts";
 import { SpinTurns } from "./livelock.ts";
-import { Log } from "./log.ts";
+import { INTERRUPT, INTERRUPT_AT_ENABLE, LOAD, Log, RMW, STORE } from "./log.ts";
 import type { Operation } from "./scenario.ts";
+import { WRITTEN } from "./shared_words.ts";
 import { hashWord1, hashWord2, mix1, mix2 } from "./state_hash.ts";
 
 // Words of a lane.
@@ -16,8 +17,10 @@ import { hashWord1, hashWord2, mix1, mix2 } from "./state_hash.ts";
 export const L_BLOCKED = 0;
 /** The value of the pending word for whose change it waits. */
 export const L_SEEN = 1;
-/** Nesting of interrupts: 0 task level, 1 IRQ, 2 NMI. */
+/** Nesting of interrupts: 0 task level, 1 IRQ, 2 IRQ on top of an IRQ's softirqs, 3 NMI. */
 export const L_LEVEL = 2;
+export const LEVEL_NMI = 3;
+const LEVELS = 4;
 /** Operations that are done. */
 export const L_DONE = 3;
 /** Accesses made in this execution, interrupts included. */
@@ -57,13 +60,17 @@ export class Lane {
   onStack = false;
   /** Being rebuilt: its next access was counted before it was suspended. */
   resuming = false;
-  /** Who it is for the shared-word filter: CPU and nesting level, from 1 on. */
+  /** Who it is for the shared-word filter: CPU and nesting level, from 1 on. And the mark of words that it alone writes. */
   context = 1;
+  writes = 1 | WRITTEN;
   operation: Operation = () => undefined;
   /** Notices a spin loop that goes round in circles. */
   readonly turns = new SpinTurns();
+  /** Log entry at which the present turn of a spin loop began. */
+  turnStart = 0;
   hash1 = 0;
   hash2 = 0;
+  private readonly watched = new Map<number, number>();
   private readonly words: Int32Array;
   private readonly slot: number;
   private readonly savedSlot = new Int32Array(CpuSlot.size >> 2);
@@ -102,7 +109,7 @@ export class Lane {
     this.turns.reset();
     this.s[L_BEGUN] = 0;
     this.s[L_NEXT_WORD] = -1;
-    this.progress();
+    this.turnStart = 0;
     for (let i = 0; i < this.savedSlot.length; i++) this.savedSlot[i] = this.words[this.slot + i];
     this.slotHashed = false;
     this.hash1 = 0;
@@ -118,9 +125,14 @@ export class Lane {
     this.resuming = true;
     this.s[L_BLOCKED] = NOT_BLOCKED; // It will block again where it stood; that it may go on there must not be lost.
   }
+  /** Is it a word of the CPU's slot? Those belong to where the CPU stands. */
+  inSlot(index: number): boolean {
+    return index >= this.slot && index < this.slot + this.savedSlot.length;
+  }
   setLevel(level: number): void {
     this.s[L_LEVEL] = level;
-    this.context = 1 + this.id * 3 + level;
+    this.context = 1 + this.id * LEVELS + level;
+    this.writes = this.context | WRITTEN;
   }
   get level(): number {
     return this.s[L_LEVEL];
@@ -130,19 +142,38 @@ export class Lane {
     return this.s[L_ACCESSES];
   }
 
-  /** A word has been read: a spin loop that reads only this would read it again. */
-  watch(index: number, value: number): void {
-    const { s } = this;
-    const n = s[L_WATCHED];
-    s[L_WATCHED] = n + 1;
-    if (n >= MAX_WATCHED) return;
-    s[L_WATCH + 2 * n] = index;
-    s[L_WATCH + 2 * n + 1] = value;
+  /**
+   * Notes what the present turn of a spin loop has read: a turn that reads the same again ends the same. A word that it
+   * has stored since counts with that value. Interrupts may have changed anything behind its back: then it looks again.
+   */
+  private watchTurn(): void {
+    const { log, s, watched } = this;
+    watched.clear();
+    s[L_WATCHED] = 0;
+    for (let n = this.turnStart; n < log.length; n++) {
+      const kind = log.kindAt(n);
+      if (kind === INTERRUPT || kind === INTERRUPT_AT_ENABLE) s[L_WATCHED] = MAX_WATCHED + 1;
+      const word = log.wordAt(n);
+      if (kind === LOAD || kind === RMW || (kind === STORE && watched.has(word))) watched.set(word, log.afterAt(n));
+    }
+    if (watched.size > MAX_WATCHED) s[L_WATCHED] = MAX_WATCHED + 1;
+    if (s[L_WATCHED] !== 0) return;
+    let at = L_WATCH;
+    for (const [word, value] of watched) {
+      s[at++] = word;
+      s[at++] = value;
+    }
+    s[L_WATCHED] = watched.size;
   }
-  progress(): void {
-    this.s[L_WATCHED] = 0;
+  /** A turn of a spin loop has ended. */
+  endTurn(): void {
+    this.turnStart = this.log.length;
   }
-  /** Has a word changed that it read since its last progress? */
+  /** It looks again whatever has changed. */
+  get looksAgain(): boolean {
+    return this.s[L_BLOCKED] === BLOCKED_RELAX && this.s[L_WATCHED] > MAX_WATCHED;
+  }
+  /** Has a word changed that its present turn has read? */
   watchedChanged(): boolean {
     const { s, words } = this;
     const n = s[L_WATCHED];
@@ -154,6 +185,7 @@ export class Lane {
   blockRelax(): void {
     this.s[L_BLOCKED] = BLOCKED_RELAX;
     this.s[L_NEXT_WORD] = -1;
+    this.watchTurn();
   }
   blockWait(seen: number): void {
     this.s[L_BLOCKED] = BLOCKED_WAIT;
@@ -193,15 +225,28 @@ export class Lane {
     }
   }
 
+  private hashOfSlot(): number {
+    let h = 0;
+    for (let i = 0; i < this.savedSlot.length; i++) h ^= hashWord1(i, this.words[this.slot + i]);
+    return h;
+  }
   /** An interrupt begins. Only while hashes are wanted. */
   enterInterrupt(): void {
     this.updateHash();
-    this.interrupted.push(this.hash1, this.hash2);
+    this.interrupted.push(this.hash1, this.hash2, this.hashOfSlot());
   }
-  /** It has ended: what it met is in memory or forgotten, and the interrupted code stands where it stood. */
+  /**
+   * It has ended: what it met is in memory or forgotten, and the interrupted code stands where it stood. What it has left
+   * changed in the slot (the state of cpu_random(), ticks) it has left for good.
+   */
   leaveInterrupt(): void {
+    const slot = this.hashOfSlot();
+    const isChanged = slot !== this.interrupted.pop();
     this.hash2 = this.interrupted.pop() ?? 0;
     this.hash1 = this.interrupted.pop() ?? 0;
     this.hashedEntries = this.log.length;
+    if (!isChanged) return;
+    this.hash1 = mix1(this.hash1, slot);
+    this.hash2 = mix2(this.hash2, slot);
   }
 }

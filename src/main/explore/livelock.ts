@@ -14,23 +14,22 @@ const REPEATS = 24;
 
 export class SpinTurns {
   private turns = 0;
-  /** Log entry at which the present turn began. */
-  private start = 0;
   private readonly seen = new Map<string, number>();
 
   reset(): void {
     if (this.turns === 0) return;
     this.turns = 0;
-    this.start = 0;
     this.seen.clear();
   }
+  /** It has spun for long. */
+  get isTired(): boolean {
+    return this.turns >= PATIENCE;
+  }
   /** A turn has ended. @returns true if it only repeats what has been there often. */
-  repeats({ log }: Lane, memory: MachineMemory): boolean {
-    const from = this.start;
-    this.start = log.length;
+  repeats({ log, turnStart }: Lane, memory: MachineMemory): boolean {
     if (++this.turns < PATIENCE) return false;
     let [h1, h2] = memory.fingerprint();
-    for (let n = from; n < log.length; n++) {
+    for (let n = turnStart; n < log.length; n++) {
       h1 = mix1(h1, log.resultAt(n));
       h2 = mix2(h2, log.resultAt(n));
     }

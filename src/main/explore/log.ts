@@ -17,6 +17,7 @@ export const PENDING = 10;
 export const INTERRUPT = 11; // taken before the next access
 export const INTERRUPT_AT_ENABLE = 12; // taken in irqs_enabled()
 export const FENCE = 13;
+export const INTERRUPT_AT_RELAX = 14; // taken at the end of a spin loop's turn
 export const KIND_NAMES = [
   "-",
   "load",
@@ -32,6 +33,7 @@ export const KIND_NAMES = [
   "interrupt",
   "interrupt",
   "fence",
+  "interrupt",
 ];
 const KIND_SHIFT = 26;
 
@@ -39,58 +41,67 @@ export const keyOf = (kind: number, index: number): number => (kind << KIND_SHIF
 export const kindOf = (key: number): number => key >>> KIND_SHIFT;
 export const indexOf = (key: number): number => key & ((1 << KIND_SHIFT) - 1);
 
+/** Words of an entry: key, result, what was stored, the word after the access. */
+const ENTRY_WORDS = 4;
+
 export class Log {
   length = 0;
-  /** Next entry to replay. */
+  /** Next entry to replay; means something during a rebuild only. */
   position = 0;
-  private keys = new Int32Array(256);
-  private results = new Int32Array(256);
-  private stored = new Int32Array(256);
+  private entries = new Int32Array(256 * ENTRY_WORDS);
 
   clear(): void {
     this.length = 0;
-    this.position = 0;
   }
-  /** @param result  what the access returned. @param stored  what it stored, or its operand. */
-  push(key: number, result: number, stored: number): void {
-    const n = this.length;
-    if (n === this.keys.length) this.grow();
-    this.keys[n] = key;
-    this.results[n] = result;
-    this.stored[n] = stored;
-    this.length = n + 1;
-    this.position = n + 1;
+  /**
+   * @param result  what the access returned. @param stored  what it stored, or its operand.
+   * @param after  the word after the access, for loads, stores and read-modify-writes.
+   */
+  push(key: number, result: number, stored: number, after = 0): void {
+    const at = this.length++ * ENTRY_WORDS;
+    if (at === this.entries.length) this.grow();
+    const { entries } = this;
+    entries[at] = key;
+    entries[at + 1] = result;
+    entries[at + 2] = stored;
+    entries[at + 3] = after;
   }
   /** Kind of the next entry to replay; 0 when the log is used up. */
   nextKind(): number {
-    return this.position < this.length ? kindOf(this.keys[this.position]) : 0;
+    return this.position < this.length ? this.kindAt(this.position) : 0;
   }
   /** Takes the next entry. @returns its result. */
   take(): number {
-    return this.results[this.position++];
-  }
-  /** Result of entry `n`. */
-  resultAt(n: number): number {
-    return this.results[n];
+    return this.resultAt(this.position++);
   }
   /** Is the next entry this very access? */
   matches(key: number, stored: number): boolean {
-    return this.keys[this.position] === key && this.stored[this.position] === stored;
+    const at = this.position * ENTRY_WORDS;
+    return this.entries[at] === key && this.entries[at + 2] === stored;
   }
   /** The next entry in words, for a divergence report. */
   describeNext(): string {
-    const key = this.keys[this.position];
-    return describeAccess(key, this.stored[this.position]);
+    const at = this.position * ENTRY_WORDS;
+    return describeAccess(this.entries[at], this.entries[at + 2]);
+  }
+
+  kindAt(n: number): number {
+    return kindOf(this.entries[n * ENTRY_WORDS]);
+  }
+  wordAt(n: number): number {
+    return indexOf(this.entries[n * ENTRY_WORDS]);
+  }
+  resultAt(n: number): number {
+    return this.entries[n * ENTRY_WORDS + 1];
+  }
+  /** The word after the access of entry `n`. */
+  afterAt(n: number): number {
+    return this.entries[n * ENTRY_WORDS + 3];
   }
   private grow(): void {
-    const bigger = (from: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> => {
-      const to = new Int32Array(from.length * 2);
-      to.set(from);
-      return to;
-    };
-    this.keys = bigger(this.keys);
-    this.results = bigger(this.results);
-    this.stored = bigger(this.stored);
+    const bigger = new Int32Array(this.entries.length * 2);
+    bigger.set(this.entries);
+    this.entries = bigger;
   }
 }
 

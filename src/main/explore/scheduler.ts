@@ -38,6 +38,7 @@ import {
   L_NEXT_EFFECT,
   L_NEXT_WORD,
   L_SEEN,
+  LEVEL_NMI,
   type Lane,
   NOT_BLOCKED,
 } from "./lane.ts";
@@ -45,7 +46,7 @@ import { INTERRUPT, keyOf } from "./log.ts";
 import type { MachineMemory } from "./machine_memory.ts";
 import type { Access, Recorder } from "./recorder.ts";
 import type { Operation } from "./scenario.ts";
-import { noteAccess, SHARED, WRITTEN } from "./shared_words.ts";
+import { noteAccess, SHARED } from "./shared_words.ts";
 import {
   G_FINAL_DONE,
   G_FORCED_TICKS,
@@ -269,6 +270,7 @@ export abstract class Scheduler {
   private readonly finalOperation: Operation = (cpu) => {
     this.programs.final?.(cpu);
     this.g[G_FINAL_DONE] = 1;
+    this.recorder?.operationEnd?.(0, this.programLength(this.lanes[0]));
   };
   protected operationEnded(lane: Lane): void {
     const { s } = lane;
@@ -277,7 +279,7 @@ export abstract class Scheduler {
     if (!busy) return;
     this.recorder?.operationEnd?.(lane.id, s[L_DONE]);
     this.g[G_FORCED_TICKS] = 0;
-    if (s[L_DONE] < this.programLength(lane) && ++s[L_DONE] === this.programLength(lane)) this.g[G_PROGRAMS_LEFT]--;
+    if (++s[L_DONE] === this.programLength(lane)) this.g[G_PROGRAMS_LEFT]--;
     // CPU 0 may be idle: it has the final operation to run.
     if (!this.isFinalDone() && this.programsEnded()) this.setPending(this.lanes[0], P_KICK, 0);
   }
@@ -291,7 +293,7 @@ export abstract class Scheduler {
     return this.g[G_FINAL_DONE] !== 0;
   }
   private isBusy(lane: Lane): boolean {
-    return lane.s[L_DONE] < this.programLength(lane) || (lane.id === 0 && !this.isFinalDone());
+    return lane.s[L_DONE] < this.programLength(lane);
   }
 
   // ---- steps
@@ -304,9 +306,18 @@ export abstract class Scheduler {
     }
     this.countStep(lane);
     if ((this.words[lane.pending] & FORCED_INTERRUPTS) !== 0) this.deliverForced(lane, INTERRUPT);
-    if (this.owners[index] !== SHARED) this.noteShared(lane, index, effect);
+    const owner = this.owners[index];
+    const isPrivate = owner === lane.writes || (owner === lane.context && effect === READS);
+    if (isPrivate && !this.everyAccess && lane.s[L_BUFFERED] === 0) return; // Most steps end here.
+    if (owner !== SHARED) this.noteShared(lane, index, effect);
     const drains = lane.s[L_BUFFERED] > 0 && effect === (READS | WRITES);
     if (this.owners[index] === SHARED || this.everyAccess || drains) this.decideBefore(lane, index, effect, 0);
+  }
+  /** Before a step that meets more than one word, or another CPU: a decision point that depends on everything. */
+  stepAside(lane: Lane): void {
+    if (!this.solo) this.countStep(lane);
+    this.deliverForced(lane, INTERRUPT);
+    if (!this.solo) this.decideBefore(lane, -1, 0, 0);
   }
   /** A full barrier of a CPU with a store buffer: until here its stores may come out one by one. */
   fence(lane: Lane): void {
@@ -353,10 +364,19 @@ export abstract class Scheduler {
       throw new MachineBug(lane.id, `livelock: ${this.limits.steps} steps without an end`);
     }
   }
+  /** Learns who stores to all words from `first` up to `end`. @returns true if any of them is shared. */
+  sharesAny(lane: Lane, first: number, end: number): boolean {
+    if (this.solo) return false;
+    let shared = false;
+    for (let i = first; i < end; i++) {
+      this.noteShared(lane, i, WRITES);
+      if (this.owners[i] === SHARED) shared = true;
+    }
+    return shared;
+  }
   /** Learns who touches a word. */
   noteShared(lane: Lane, index: number, effect: number): void {
     const owner = this.owners[index];
-    if (owner === (lane.context | WRITTEN) || (owner === lane.context && effect === READS)) return; // Mostly so.
     const now = noteAccess(owner, lane.context, effect);
     if (now === owner) return;
     this.owners[index] = now;
@@ -403,7 +423,7 @@ export abstract class Scheduler {
     decision.point = point;
     for (let i = 0; i < decision.count; i++) {
       const id = decision.lanes[i];
-      decision.words[i] = id < 0 ? -1 : this.lanes[id].s[L_NEXT_WORD];
+      decision.words[i] = id < 0 || this.isAboutToBeInterrupted(this.lanes[id]) ? -1 : this.lanes[id].s[L_NEXT_WORD];
       decision.effects[i] = id < 0 ? 0 : this.lanes[id].s[L_NEXT_EFFECT];
     }
     if (this.memory.hashing) this.hashState(lane);
@@ -414,6 +434,9 @@ export abstract class Scheduler {
     if (index !== 0) this.recordPick(lane, choice);
     return choice;
   }
+  private isAboutToBeInterrupted(lane: Lane): boolean {
+    return (this.words[lane.pending] & FORCED_INTERRUPTS) !== 0;
+  }
   private offerNmis(lane: Lane, blocked: boolean, point: number): void {
     const { nmiPoints } = this.limits;
     if (nmiPoints !== undefined) {
@@ -422,7 +445,7 @@ export abstract class Scheduler {
     }
     if (!blocked && !in_nmi(this.cpus[lane.id])) this.decision.offer(NMI, -1);
     for (const other of this.lanes) {
-      if (other.isBlocked && !this.isEnabled(other) && other.level < 2) {
+      if (other.isBlocked && !this.isEnabled(other) && other.level < LEVEL_NMI) {
         this.decision.offer(NMI_TO + other.id, -1);
       }
     }
@@ -451,7 +474,8 @@ export abstract class Scheduler {
     for (const each of this.lanes) {
       const { s } = each;
       each.updateHash();
-      const standing = s[L_DONE] * 64 + s[L_BLOCKED] * 16 + s[L_ARRIVED] * 8 + s[L_BEGUN] * 4 + s[L_LEVEL];
+      const again = each.looksAgain ? 1 << 30 : 0;
+      const standing = s[L_DONE] * 64 + s[L_BLOCKED] * 16 + s[L_ARRIVED] * 8 + s[L_BEGUN] * 4 + s[L_LEVEL] + again;
       h1 = mix1(mix1(h1, each.hash1), standing);
       h2 = mix2(mix2(h2, each.hash2), standing);
       for (let n = 0; n < s[L_BUFFERED]; n++) {
@@ -488,7 +512,8 @@ export abstract class Scheduler {
       this.setPending(this.lanes[choice - NMI_TO], P_NMI_LOCAL, 0);
     } else {
       const next = this.lanes[choice - SWITCH];
-      next.s[L_ARRIVED] = 1;
+      // Only one that stands before a decision point: others have something to do first, be it no step.
+      if (next.s[L_BEGUN] !== 0 && next.s[L_BLOCKED] === NOT_BLOCKED) next.s[L_ARRIVED] = 1;
       this.recorder?.switched?.(lane.id, next.id, blocked);
       this.runOther(lane, next);
     }
@@ -538,6 +563,7 @@ export abstract class Scheduler {
   private interrupt(lane: Lane, bit: number, kind: number, chosen: boolean): void {
     this.recorder?.interrupt?.(lane.id, bit, chosen);
     if (this.memory.hashing) lane.enterInterrupt();
+    if (this.limits.model === "tso") this.drainAll(lane); // As x86 does when it takes an interrupt.
     lane.s[L_ARRIVED] = 0;
     lane.log.push(keyOf(kind, 0), bit, 0);
     this.runInterrupt(lane, bit);
@@ -548,7 +574,7 @@ export abstract class Scheduler {
   runInterrupt(lane: Lane, bit: number): void {
     const { level, s } = lane;
     const blocked = s[L_BLOCKED];
-    lane.setLevel(bit & P_ANY_NMI ? 2 : 1);
+    lane.setLevel(bit & P_ANY_NMI ? LEVEL_NMI : level + 1);
     s[L_BLOCKED] = NOT_BLOCKED; // The handler is not.
     run_interrupt(this.cpus[lane.id], bit);
     s[L_BLOCKED] = blocked;
@@ -599,10 +625,13 @@ export abstract class Scheduler {
     this.countStep(lane);
     lane.blockRelax();
     this.standBlocked(lane);
-    if (lane.turns.repeats(lane, this.memory) && this.lanes.every((other) => other === lane || other.isBlocked)) {
+    if (
+      lane.turns.repeats(lane, this.memory) &&
+      this.lanes.every((other) => other.turns.isTired || !this.isEnabled(other))
+    ) {
       throw new MachineBug(lane.id, `livelock: the same state came back again and again. ${this.describeLanes()}`);
     }
-    lane.progress();
+    lane.endTurn();
   }
   private standBlocked(lane: Lane): void {
     while (!this.isEnabled(lane)) {

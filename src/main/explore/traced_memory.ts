@@ -13,6 +13,7 @@ import {
   FILL,
   INTERRUPT,
   INTERRUPT_AT_ENABLE,
+  INTERRUPT_AT_RELAX,
   keyOf,
   LOAD,
   PENDING,
@@ -69,6 +70,7 @@ export class TracedMemory implements Memory {
       }
       if (next !== INTERRUPT) break;
       this.scheduler.runInterrupt(this.lane, log.take());
+      if (!this.rebuilding) return false; // The lane had been suspended in it, and it ended live.
     }
     const key = keyOf(kind, index);
     if (!log.matches(key, stored)) {
@@ -85,8 +87,7 @@ export class TracedMemory implements Memory {
     const { lane, scheduler } = this;
     scheduler.step(lane, index, READS);
     const v = this.buffersStores ? this.forwarded(index) : this.words[index];
-    lane.watch(index, v);
-    lane.log.push(keyOf(LOAD, index), v, 0);
+    lane.log.push(keyOf(LOAD, index), v, 0, this.words[index]); // What others see: its own store may be on the way.
     if (scheduler.observed) scheduler.accessed(lane, LOAD, index, v, v, true);
     return v;
   }
@@ -108,8 +109,7 @@ export class TracedMemory implements Memory {
       this.memory.set(index, v);
       if (wide && this.words[index + 1] !== 0) this.memory.set(index + 1, 0);
     }
-    lane.progress();
-    lane.log.push(keyOf(STORE, index), 0, v);
+    lane.log.push(keyOf(STORE, index), 0, v, this.words[index]);
     if (scheduler.observed) scheduler.accessed(lane, STORE, index, before, v | 0, !buffered);
   }
   private buffer(index: number, v: number): void {
@@ -127,13 +127,8 @@ export class TracedMemory implements Memory {
     else if (operation === ADD) value = (found + operand) | 0;
     else if (operation === OR) value = found | operand;
     else if (operation === AND) value = found & operand;
-    if (value === found) {
-      lane.watch(index, found);
-    } else {
-      this.memory.set(index, value);
-      lane.progress();
-    }
-    lane.log.push(keyOf(RMW, index), found, operand);
+    if (value !== found) this.memory.set(index, value);
+    lane.log.push(keyOf(RMW, index), found, operand, value);
     if (scheduler.observed) scheduler.accessed(lane, RMW, index, found, value, true);
     return found;
   }
@@ -200,23 +195,26 @@ export class TracedMemory implements Memory {
     if (this.rebuilding && this.replayed(STORE, index, v)) return;
     const { lane, scheduler } = this;
     scheduler.step(lane, index, WRITES);
-    if (this.buffersStores) scheduler.drainAll(lane); // A buffer holds whole words.
     const before = this.words[index];
-    this.memory.setByte(address, v);
-    lane.progress();
-    lane.log.push(keyOf(STORE, index), 0, v);
-    if (scheduler.observed) scheduler.accessed(lane, STORE, index, before, this.words[index], true);
+    const shift = (address & 3) * 8;
+    const old = this.buffersStores ? this.forwarded(index) : before;
+    const after = (old & ~(0xff << shift)) | ((v & 0xff) << shift);
+    const buffered = this.buffersStores && !scheduler.solo;
+    if (buffered)
+      this.buffer(index, after); // A buffer holds whole words.
+    else this.memory.set(index, after);
+    lane.log.push(keyOf(STORE, index), 0, v, this.words[index]);
+    if (scheduler.observed) scheduler.accessed(lane, STORE, index, before, after, !buffered);
   }
   fill(address: number, bytes: number, byte: number): void {
     const index = address >> 2;
     if (this.rebuilding && this.replayed(FILL, index, bytes)) return;
     const { lane, scheduler } = this;
-    scheduler.step(lane, index, WRITES);
+    if (scheduler.sharesAny(lane, index, (address + bytes + 3) >> 2)) scheduler.stepAside(lane);
+    else scheduler.step(lane, index, WRITES);
     if (this.buffersStores) scheduler.drainAll(lane);
     const before = this.words[index];
     this.memory.fill(address, bytes, byte);
-    if (!scheduler.solo) for (let i = index + 1; i < (address + bytes) >> 2; i++) scheduler.noteShared(lane, i, WRITES);
-    lane.progress();
     lane.log.push(keyOf(FILL, index), 0, bytes);
     if (scheduler.observed) scheduler.accessed(lane, FILL, index, before, this.words[index], true);
   }
@@ -225,7 +223,9 @@ export class TracedMemory implements Memory {
     return this.words[(p + f) >> 2] as V;
   }
   poke<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>, v: NoInfer<V>): void {
-    this.memory.poke((p + f) >> 2, v);
+    const index = (p + f) >> 2;
+    // A rebuild restores the slot; other words have been written, and others may have written them since.
+    if (!this.rebuilding || this.lane.inSlot(index)) this.memory.poke(index, v);
   }
   count<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, Access, number>, n: number): void {
     if (!this.rebuilding) this.memory.count((p + f) >> 2, n);
@@ -237,24 +237,22 @@ export class TracedMemory implements Memory {
     this.lane.log.push(keyOf(POLL, point), 0, 0);
   }
   irqs_enabled(): void {
-    this.replayInterruptsHere();
+    this.replayInterruptsHere(INTERRUPT_AT_ENABLE);
     if (!this.rebuilding) this.scheduler.deliverForced(this.lane, INTERRUPT_AT_ENABLE);
   }
   /** Interrupts that were taken at this very place, not before the next access. */
-  private replayInterruptsHere(): void {
+  private replayInterruptsHere(kind: number): void {
     const { log } = this.lane;
-    while (this.rebuilding && log.nextKind() === INTERRUPT_AT_ENABLE)
-      this.scheduler.runInterrupt(this.lane, log.take());
+    while (this.rebuilding && log.nextKind() === kind) this.scheduler.runInterrupt(this.lane, log.take());
   }
   raise(pending: Ptr<"cpu_pending">, bits: number): void {
     const index = pending >> 2;
     if (this.rebuilding && this.replayed(RAISE, index, bits)) return;
     const { lane, scheduler } = this;
-    scheduler.step(lane, index, READS | WRITES);
+    scheduler.stepAside(lane);
     if (this.buffersStores) scheduler.drainAll(lane);
     const before = this.words[index];
     this.memory.set(index, before | bits);
-    lane.progress();
     lane.log.push(keyOf(RAISE, index), 0, bits);
     if (scheduler.observed) scheduler.accessed(lane, RAISE, index, before, before | bits, true);
   }
@@ -279,11 +277,12 @@ export class TracedMemory implements Memory {
   }
   relax(): void {
     if (this.rebuilding && this.replayed(RELAX, 0, 0)) {
-      this.replayInterruptsHere();
+      this.replayInterruptsHere(INTERRUPT_AT_RELAX);
+      if (!this.rebuilding) this.scheduler.deliverAll(this.lane, INTERRUPT_AT_RELAX);
       return;
     }
     this.scheduler.relax(this.lane);
     this.lane.log.push(keyOf(RELAX, 0), 0, 0);
-    this.scheduler.deliverAll(this.lane, INTERRUPT_AT_ENABLE);
+    this.scheduler.deliverAll(this.lane, INTERRUPT_AT_RELAX);
   }
 }

@@ -9,9 +9,6 @@ import type { Cpu } from "../../shared/cpu/cpu.ts";
 import type { MemoryModel } from "../explore/store_buffer.ts";
 import type { Scenario } from "../explore/scenario.ts";
 
-/** F: forbidden, A: allowed. detector: the machine itself must stop, with the outcome in its message. */
-export type Verdict = "F" | "A" | "detector";
-
 interface Test {
   /** Its name is the test's name in the catalogue. `check`, if there, says what else must never be. */
   readonly scenario: Scenario;
@@ -30,14 +27,17 @@ interface Observing extends Test {
   /** Is this the outcome? Asked at the end of each execution, alone. */
   observed(cpu: Cpu): boolean;
 }
+/** No execution may end so, and there is one that does without the mechanism. */
 export interface Forbidden extends Observing {
   readonly verdict: "F";
   readonly vacuity: Scenario;
 }
-export interface Allowed extends Observing {
+/** Some execution must end so. */
+interface Allowed extends Observing {
   readonly verdict: "A";
 }
-export interface Detector extends Test {
+/** The machine itself must stop, with the outcome in its message. */
+interface Detector extends Test {
   readonly verdict: "detector";
 }
 export type Litmus = Forbidden | Allowed | Detector;

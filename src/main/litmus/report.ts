@@ -5,7 +5,7 @@ import { LEFT_OUT } from "./left_out.ts";
 import type { Litmus } from "./litmus.ts";
 import type { LitmusResult } from "./run.ts";
 
-/** "Observation T4 Never 0 895    F    bound 1 exhausted    no-op: Sometimes 53", and a line below if that is wrong. */
+/** "Observation T4 Never 0 5035    F bound 2 exhausted no-op: Sometimes 102", and a line below if that is wrong. */
 export function litmusLine(result: LitmusResult): string {
   const { litmus, observed, others, problem } = result;
   const observation = `Observation ${nameOf(litmus)} ${frequency(observed, others)} ${observed} ${others}`;

@@ -20,7 +20,7 @@ export interface LitmusBudget {
   readonly vacuity?: boolean;
 }
 /** What a search has seen. */
-export interface Sight {
+interface Sight {
   /** Executions that ended in the outcome, and all others. */
   readonly observed: number;
   readonly others: number;

@@ -2,16 +2,14 @@
  * Which steps of an execution tell its story: each gets a score.
  *
  *   RACING     on a word that something else, begun and not ended, touches too, one of them writing
- *   PLACE      where a CPU was preempted or interrupted, and where it went on; what is NEAR, in an interrupt; what a
- *              chosen interrupt changes
+ *   PLACE      where a CPU was preempted or interrupted, and where it went on; what is NEAR, in an interrupt
  *   MOVED      where the objects go that these steps move
- *   NEAR       on the same variable as a racing word, written or seen from another CPU; on a word of the scenario; on a
- *              lock that somebody had to wait for
+ *   NEAR       on the same variable as a racing word, or as one that a chosen interrupt changes, written or seen from
+ *              another CPU; on a word of the scenario; on a lock that somebody had to wait for
  *   END        the last step of what never ended
  *   SHARED     on a word that two contexts touch, one of them writing, or on another CPU's
- *
- * Routine is no more than SHARED: locks that were free, links of lists, the upkeep that every CPU does, and how a work
- * item is handed to another CPU and waited for, except in a deadlock.
+ *   ROUTINE    the same on a lock that was free, a link of a list, in the upkeep that every CPU does, or where a work
+ *              item is handed to another CPU and waited for, except in a deadlock
  *
  * Why not SHARED alone: a barrier or a grace period has hundreds of such steps, and the race is in five of them.
  */
@@ -20,12 +18,13 @@ import { onSameVariables, whereObjectsGo } from "./related.ts";
 import { type Frame, IDLE, LEVEL_TASK, type Step, type Trace } from "./trace.ts";
 import { handOvers, unfinished } from "./waiting.ts";
 
-export const RACING = 6;
-const PLACE = 5;
-export const MOVED = 4;
-const NEAR = 3;
-export const END = 2;
-export const SHARED = 1;
+export const RACING = 7;
+const PLACE = 6;
+export const MOVED = 5;
+const NEAR = 4;
+export const END = 3;
+export const SHARED = 2;
+export const ROUTINE = 1;
 
 const LOCKS = new Set(["spinlock.val", "mutex.owner", "local_trylock.acquired"]);
 
@@ -37,16 +36,16 @@ export function relevance(trace: Trace): ReadonlyMap<Step, number> {
   };
   const story = new Set([...stepsOf(trace)].filter((step) => !isUpkeep(step) && !isPlumbing(step)));
   for (const step of [...freeLocks(trace), ...handOvers(trace)]) story.delete(step);
-  for (const step of sharedSteps(trace)) raise(step, isScenarioWord(step.word) ? NEAR : SHARED);
+  for (const step of sharedSteps(trace)) {
+    raise(step, isScenarioWord(step.word) ? NEAR : story.has(step) ? SHARED : ROUTINE);
+  }
   for (const step of racingSteps(trace, story)) raise(step, LOCKS.has(step.field) ? NEAR : RACING);
   const raiseInStory = (step: Step, score: number): void => {
     if (story.has(step) && step.frame.name !== IDLE) raise(step, score);
   };
   for (const step of places(trace)) raiseInStory(step, PLACE);
   for (const step of unfinished(trace)) raiseInStory(step, END);
-  const injected = injectedWrites(trace).filter((step) => story.has(step));
-  for (const step of injected) raise(step, PLACE);
-  for (const step of onSameVariables([...from(scores, RACING), ...injected], story)) {
+  for (const step of onSameVariables([...from(scores, RACING), ...injectedWrites(trace)], story)) {
     if (step.method === "init" || !(step.writes || isRemote(step) || scores.has(step))) continue;
     raise(step, step.frame.level > LEVEL_TASK ? PLACE : NEAR);
   }

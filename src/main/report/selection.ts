@@ -1,5 +1,5 @@
 /** How much of an execution a report shows: as many steps as have a story to tell and fit on a page. */
-import { END, from, MOVED, RACING, relevance, SHARED } from "./relevance.ts";
+import { END, from, MOVED, RACING, relevance, ROUTINE, SHARED } from "./relevance.ts";
 import { outline, type Row } from "./outline.ts";
 import type { Step, Trace } from "./trace.ts";
 
@@ -28,7 +28,9 @@ function choose(trace: Trace, scores: ReadonlyMap<Step, number>): Page {
     return { rows: outline(trace, chosen, true), steps };
   };
   let page = pageFrom(RACING);
-  for (let score = RACING - 1; score >= SHARED && (page.rows.length < FEW || score >= END); score--) {
+  for (let score = RACING - 1; score >= ROUTINE; score--) {
+    const enough = score >= END ? PAGE : score === SHARED ? FEW : 1;
+    if (page.rows.length >= enough) break;
     const more = pageFrom(score);
     if (more.rows.length > PAGE) break;
     page = more;

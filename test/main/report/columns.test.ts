@@ -36,23 +36,21 @@ test("an interrupt nests in the column of its CPU, and what only one context tou
 
 test("the diagram has the decisive accesses only", () => {
   expect(asciiDiagram(nestedProducer().trace()).join("\n")).toMatchInlineSnapshot(`
-    "  CPU 0                                           CPU 1
-      -----                                           -----
+    "  CPU 0                                                        CPU 1
+      -----                                                        -----
       kfree_rcu_nolock()
-        llist_add()
+        push > llist_add()
           read cpu0.dpw.objects_by_rcu = NULL
           cpu0.dpw.objects_by_rcu NULL -> things#0+8
         <NMI>
           kfree_rcu_nolock()
-            llist_add()
-              read cpu0.dpw.objects_by_rcu
-                = things#0+8
-              cpu0.dpw.objects_by_rcu
-                things#0+8 -> things#1+8
+            push > llist_add()
+              read cpu0.dpw.objects_by_rcu = things#0+8
+              cpu0.dpw.objects_by_rcu things#0+8 -> things#1+8
         </NMI>
-                                                      kvfree_rcu_barrier_on_cache()
-                                                        irq_work_sync()
-                                                          read cpu0.dpw.work.flags = 0"
+                                                                   kvfree_rcu_barrier_on_cache()
+                                                                     irq_work_sync()
+                                                                       read cpu0.dpw.work.flags = 0"
   `);
 });
 
@@ -119,4 +117,44 @@ test("time that passes is a line, and how often nobody could run", () => {
   expect(show(story.trace()).map((line) => line.replaceAll("-", "").trim())).toEqual(
     expect.arrayContaining(["CPU 1 runs (CPU 0 blocked)", "3 ticks: nobody can run"]),
   );
+});
+
+test("a long way of calls is told by its outermost function and the innermost ones", () => {
+  const story = new Story(2);
+  const [a, b] = [story.task(0), story.task(1)];
+  story.write(a, "f the_outermost_function between_1 between_2 the_caller innermost", "x0", "0", "1");
+  story.write(b, "f the_outermost_function_of_all_that_are_here between innermost", "x0", "1", "2");
+  const text = show(story.trace()).join("\n");
+  expect(text).toContain("the_outermost_function > ... > innermost()");
+  expect(text).toContain("  between > innermost()");
+});
+
+test("what a CPU does while it looks for work is neither a row nor counted", () => {
+  const story = new Story(2);
+  const [a, b] = [story.task(0), story.task(1)];
+  story.read(a, "f", "x0", "0");
+  for (let i = 0; i < 12; i++) story.write(a, "f wait_event schedule rcu_core", "rcu_state.word", `${i}`, `${i + 1}`);
+  for (let i = 0; i < 13; i++) story.read(a, "f work", `own${i}`, "0");
+  story.switchTo(0, 1);
+  story.write(b, "g", "x0", "0", "1");
+  story.read(b, "g", "rcu_state.word", "12");
+  story.read(a, "f", "x0", "1");
+  const text = show(story.trace()).join("\n");
+  expect(text).toContain("... 12 steps in work()");
+  expect(text).not.toContain("word 0 -> 1");
+});
+
+test("routine is shown where there is nothing else", () => {
+  const withMore = (more: boolean): string => {
+    const story = new Story(2);
+    const [a, b] = [story.task(0), story.task(1)];
+    for (let i = 0; i < 3; i++) story.write(a, "rcu_core", `rcu_state.w${i}`, "0", "1");
+    story.end(a);
+    for (let i = 0; i < 3; i++) story.read(b, "rcu_core", `rcu_state.w${i}`, "1");
+    if (more) story.read(b, "f", "cpu0.word", "0");
+    return show(story.trace()).join("\n");
+  };
+  expect(withMore(false)).toContain("rcu_state.w0 0 -> 1");
+  expect(withMore(true)).toContain("read cpu0.word = 0");
+  expect(withMore(true)).not.toContain("rcu_state");
 });

@@ -1,5 +1,6 @@
 /** Failures that the explorer finds, recorded and described: is the race in what is printed? */
 import { expect, test } from "vitest";
+import { findScenarios } from "../../../src/main/explore/catalogue.ts";
 import { Explorer } from "../../../src/main/explore/explore.ts";
 import { get, set, type Scenario } from "../../../src/main/explore/scenario.ts";
 import { asciiDiagram } from "../../../src/main/report/ascii_diagram.ts";
@@ -16,7 +17,7 @@ import { kfree_rcu_nolock } from "../../../src/shared/linux/mm/kvfree_rcu/nolock
 import { kmem_cache_create } from "../../../src/shared/linux/mm/slub/cache.ts";
 import { kmem_cache_alloc } from "../../../src/shared/linux/mm/slub/kmalloc.ts";
 import type { Ptr } from "../../../src/shared/mem/struct.ts";
-import llistTest from "../../litmus/llist_del_first_two_consumers.ts";
+import { twoConsumers } from "./two_consumers.ts";
 import { Thing, type ThingPtr } from "../../shared/linux/mm/kvfree_rcu/machine.ts";
 
 /** What the first failure of a bounded search prints, and its diagram. */
@@ -36,7 +37,7 @@ function explored(scenario: Scenario, bound: number): { readonly report: string;
 }
 
 test("llist_del_first() with two consumers: the ABA", () => {
-  const { report, diagram } = explored(llistTest.scenario, 2);
+  const { report, diagram } = explored(twoConsumers, 2);
   expect(diagram).toContain("read x40 = &x44");
   expect(diagram.endsWith("x32 &x40 -> &x44")).toBe(true);
   expect(report).toContain("(CPU 0 preempted)");
@@ -91,4 +92,27 @@ test("an NMI between llist_add() and irq_work_queue(): names of objects, fields 
   const places = story.map((line) => diagram.indexOf(line));
   expect(places).not.toContain(-1);
   expect(places).toEqual(places.toSorted((a, b) => a - b));
+});
+
+test("a barrier that drains in the wrong order: where the object goes, and that nobody waits for it", async () => {
+  const [{ scenario }] = await findScenarios(["full-sheaf-barrier-fdrk-late"]);
+  const { report, diagram } = explored(scenario, 0);
+  const story = [
+    "flush_work() waits",
+    "flush_rcu_sheaf()",
+    "things.cpu0.rcu_free kmalloc-64#40 -> NULL",
+    "irq_work_sync() waits",
+    "<TICK>",
+    "NULL -> things#3",
+    "</TICK>",
+    "read cpu0.dpw.work.flags = 0",
+    "read cpu0.rcu_data.cblist.len = 0",
+  ];
+  for (const text of [report, diagram]) {
+    const places = story.map((part) => text.indexOf(part));
+    expect(places).not.toContain(-1);
+    expect(places).toEqual(places.toSorted((a, b) => a - b));
+    expect(text).not.toMatch(/wq_barrier_func|rcu_pending|cblist\.head/);
+  }
+  expect(diagram.split("\n").length).toBeLessThanOrEqual(32);
 });

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { SWITCH, NMI } from "../../../src/main/explore/strategy.ts";
 import { WIDTH } from "../../../src/main/report/columns.ts";
 import { describeFailure, failureJson } from "../../../src/main/report/interleaving.ts";
-import { nestedProducer } from "./story.ts";
+import { nestedProducer, Story } from "./story.ts";
 
 const failure = {
   message: [
@@ -63,6 +63,7 @@ test("the JSON has every step", () => {
     token: "TOKEN",
     replay: "sheaf replay TOKEN",
   });
+  expect(json).toHaveProperty("steps_left_out", 0);
   expect(json).toHaveProperty("steps.length", 26);
   expect(json).toHaveProperty("steps.3", {
     cpu: 0,
@@ -75,4 +76,14 @@ test("the JSON has every step", () => {
     before: "things#0+8",
     after: "things#0+8",
   });
+});
+
+test("the JSON of a long execution has its last steps, and says how many it lacks", () => {
+  const story = new Story(1);
+  const task = story.task(0);
+  for (let i = 1; i <= 2_345; i++) story.write(task, "count", "x0", `${i - 1}`, `${i}`);
+  const json = failureJson(failure, story.trace(), origin);
+  expect(json).toMatchObject({ steps_left_out: 345 });
+  expect(json).toHaveProperty("steps.length", 2_000);
+  expect(json).toHaveProperty("steps.1999.after", "2345");
 });

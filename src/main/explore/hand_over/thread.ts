@@ -74,6 +74,7 @@ function lead(
     });
     strategy.end(engine.points, engine.learned);
   }
+  if (oracleAtStart !== undefined) oracleWords?.set(oracleAtStart); // The Explorer's own oracle knows nothing of us.
   control.dismiss(shape.cpus);
   return executed;
 }
