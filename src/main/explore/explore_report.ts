@@ -60,7 +60,7 @@ function describeReport(report: ScenarioReport): string {
   const rate = perSecond(schedules, elapsedMs);
   return `${grouped(schedules)} schedules (${rate}), ${grouped(steps)} steps: ${describeBound(report)}`;
 }
-function describeBound({ exhausted, end, verdict }: ScenarioReport): string {
+function describeBound({ exhausted, progress, end, verdict }: ScenarioReport): string {
   const outcomes = {
     failure: verdict === "FAILURE" ? "FAILURE" : "seen, as expected",
     exhausted: "clean",
@@ -69,7 +69,13 @@ function describeBound({ exhausted, end, verdict }: ScenarioReport): string {
     time: verdict === "SUCCESS" ? "clean" : "clean so far, the time is up",
     interrupted: "clean so far, interrupted",
   };
-  return exhausted < 0 ? outcomes[end] : `every schedule${describePreemptions(exhausted)}, ${outcomes[end]}`;
+  const all = exhausted < 0 ? "" : `every schedule${describePreemptions(exhausted)}, `;
+  const part =
+    progress === undefined ? "" : `${percent(progress.share)} of those${describePreemptions(progress.bound)}, `;
+  return `${all}${part}${outcomes[end]}`;
+}
+function percent(share: number): string {
+  return share < 0.001 ? "less than 0.1 %" : `about ${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
 }
 function describePreemptions(bound: number): string {
   if (bound === Infinity) return "";
@@ -116,6 +122,7 @@ export function jsonReport(config: ExploreConfig, { verdict, reports, elapsedMs,
       duration_ms: Math.round(report.elapsedMs),
       pairs: report.pairs,
       exhausted_preemptions: report.exhausted,
+      searching: report.progress ?? null,
       ended_by: report.end,
       failure: report.finding === undefined ? (report.failure ?? null) : jsonFinding(report.finding),
     })),

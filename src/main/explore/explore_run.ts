@@ -6,7 +6,7 @@ import { CoverageCounts } from "./coverage_counts.ts";
 import { injectionsOf } from "./explore.ts";
 import { confirmed, type Finding } from "./finding.ts";
 import { search, type SearchResult, type SearchState } from "./search.ts";
-import { exhaustedBound, isExhaustive, strategyNamed } from "./strategy_names.ts";
+import { exhaustedBound, isExhaustive, progressOf, strategyNamed } from "./strategy_names.ts";
 import type { Strategy } from "./strategy.ts";
 import { openSubject } from "./subject.ts";
 
@@ -20,6 +20,8 @@ export interface ScenarioReport extends SearchResult {
   readonly elapsedMs: number;
   /** Largest number of preemptions up to which every schedule was tried; -1: none. */
   readonly exhausted: number;
+  /** How far the next bound has been searched, as a guess. */
+  readonly progress: ReturnType<typeof progressOf>;
   readonly verdict: Verdict;
   /** The failure, once it has been confirmed. */
   readonly finding: Finding | undefined;
@@ -92,6 +94,7 @@ async function explore(
     name: entry.name,
     elapsedMs,
     exhausted: exhaustedBound(strategy),
+    progress: result.end === "failure" ? undefined : progressOf(strategy),
     verdict: verdictOf(entry.happens, preemptions, strategy, result),
     finding,
   };

@@ -38,6 +38,11 @@ export function strategyNamed(name: StrategyName, parameters: StrategyParameters
 export function isExhaustive(strategy: Strategy): boolean {
   return strategy instanceof Portfolio || strategy instanceof Bounded || strategy instanceof SleepSets;
 }
+/** How far an exhaustive search has come with the bound that it is at; undefined: it is none with bounds, or complete. */
+export function progressOf(strategy: Strategy): Bounded["progress"] | undefined {
+  const bounded = strategy instanceof Portfolio || strategy instanceof Bounded ? strategy : undefined;
+  return bounded === undefined || bounded.progress.share === 1 ? undefined : bounded.progress;
+}
 /** Largest number of preemptions up to which every schedule has been tried; -1: none; Infinity: there are no others. */
 export function exhaustedBound(strategy: Strategy): number {
   if (strategy instanceof Portfolio) return strategy.exhausted;

@@ -96,6 +96,7 @@ describe("explore", () => {
       "duration_ms",
       "pairs",
       "exhausted_preemptions",
+      "searching",
       "ended_by",
       "failure",
     ]);

@@ -48,6 +48,10 @@ export class Bounded extends DepthFirst {
   get name(): string {
     return this.current === Infinity ? "exhaustive" : `exhaustive, ${this.current} preemptions`;
   }
+  /** The bound that is being searched, and about what part of it has been, from 0 to 1. */
+  get progress(): { readonly bound: number; readonly share: number } {
+    return { bound: this.current, share: this.exhausted ? 1 : this.path.share() };
+  }
   /** States in the cache. */
   get states(): number {
     return this.cache?.size ?? 0;

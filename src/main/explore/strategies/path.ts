@@ -13,6 +13,15 @@ const MASK1 = 2;
 const MASK2 = 3;
 export const MASKED_CHOICES = 31;
 
+function bitCount(mask: number): number {
+  let bits = 0;
+  for (let left = mask; left !== 0; left &= left - 1) bits++;
+  return bits;
+}
+/** How many of the first `count` choices are tried. */
+function tries(choices: number, count: number): number {
+  return count > MASKED_CHOICES ? bitCount(choices) + count - MASKED_CHOICES : bitCount(choices & ((1 << count) - 1));
+}
 /** What a point must have in common with the one that was met here before. */
 function fingerprint(point: DecisionPoint): number {
   return (point.lane << 9) | (point.blocked ? 256 : 0) | point.count;
@@ -67,6 +76,23 @@ export class Path {
       if (this.tryNext(at, (this.words[at] & 0xff) + 1)) return true;
     }
     return false;
+  }
+
+  /**
+   * What part of the search lies behind, from 0 to 1, if everything that follows one choice of a point is as large as what
+   * follows another. It is not, so this is a guess; it only grows.
+   */
+  share(): number {
+    let share = 0;
+    let part = 1;
+    for (let n = 0; n < this.length && part > 1e-9; n++) {
+      const at = n * ENTRY_WORDS;
+      const head = this.words[at];
+      const choices = this.words[at + CHOICES];
+      part /= tries(choices, (head >> 8) & 0xff);
+      share += part * tries(choices, head & 0xff);
+    }
+    return share;
   }
 
   mask1(depth: number): number {

@@ -54,6 +54,10 @@ export class Portfolio implements Strategy {
     return this.search.finished;
   }
 
+  get progress(): Bounded["progress"] {
+    return this.search.progress;
+  }
+
   begin(): boolean {
     if (this.search.finished === Infinity) return false;
     do this.current = this.turns[this.next++ % this.turns.length];

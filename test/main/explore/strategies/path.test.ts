@@ -31,3 +31,17 @@ test("grows, and goes back entry by entry", () => {
   path.clear();
   expect(path.advance()).toBe(false);
 });
+
+test("says what part lies behind: exactly so in a regular tree", () => {
+  const path = new Path();
+  const shares: number[] = [];
+  do {
+    while (path.length < 3) path.push(point(path.length === 1 ? 40 : 2), path.length === 1 ? 0b101 : 0b11);
+    shares.push(path.share());
+  } while (path.advance());
+  // Two choices, then two of a mask and nine beyond it, then two.
+  expect(shares.length).toBe(2 * 11 * 2);
+  for (const [n, share] of shares.entries()) expect(share).toBeCloseTo(n / shares.length);
+  expect(shares).toEqual(shares.toSorted((a, b) => a - b));
+  expect(shares.at(-1)).toBeLessThan(1);
+});
