@@ -14,7 +14,7 @@ import { openSubject, type Subject, tokenOf } from "../src/main/explore/subject.
 import { formatToken, parseToken } from "../src/main/explore/token.ts";
 
 const wanted = Number(process.argv[2] ?? 1000);
-/** Executions of a scenario in which none fails before it is left alone. */
+/** Executions of a scenario in which none fails in a new way before it is left alone. */
 const PATIENCE = 3000;
 
 /** Up to `most` tokens of random failing executions. */
@@ -26,8 +26,9 @@ function failingTokens(subject: Subject, most: number): readonly string[] {
     walk.begin();
     const failure = explorer.execute(walk);
     if (failure === undefined) continue;
-    since = 0;
+    const before = tokens.size;
     tokens.add(formatToken(tokenOf(subject, play(explorer, failure.schedule))));
+    if (tokens.size > before) since = 0;
   }
   return [...tokens];
 }
