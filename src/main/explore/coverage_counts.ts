@@ -32,7 +32,7 @@ export class PairCounts {
 }
 
 /** How often something came at a named point in a context: counted far too often for names. */
-export class PointCounts {
+class PointCounts {
   private readonly counts = new Float64Array(MAX_POINTS * NR_CONTEXTS);
   private distinct = 0;
 

@@ -81,7 +81,7 @@ export function nmisOf({ nmi, nmis = 1 }: Scenario): number {
 export function injectionsOf(scenario: Scenario): number {
   return nmisOf(scenario) + (scenario.ticks ?? 0);
 }
-export function shapeOf({ name, bytes = 1 << 20, cpus, nodes = 1 }: Scenario): MachineShape {
+function shapeOf({ name, bytes = 1 << 20, cpus, nodes = 1 }: Scenario): MachineShape {
   const shape = { bytes, cpus: cpus.length, nodes };
   const problem = shapeProblem(shape);
   if (problem !== undefined) throw new RangeError(`scenario ${name}: ${problem}`);

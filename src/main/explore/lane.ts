@@ -32,7 +32,7 @@ export const L_NEXT_EFFECT = 6;
 export const L_ARRIVED = 7;
 /** A spinner that may make one more turn although nothing has changed. */
 export const L_LET_THROUGH = 8;
-export const L_WATCHED = 9;
+const L_WATCHED = 9;
 /** Entries of its store buffer (store_buffer.ts). */
 export const L_BUFFERED = 10;
 /** Its current operation has begun. */
@@ -46,7 +46,7 @@ export const MAX_BUFFERED = 32;
 export const LANE_WORDS = L_BUFFER + 2 * MAX_BUFFERED;
 
 export const NOT_BLOCKED = 0;
-export const BLOCKED_RELAX = 1;
+const BLOCKED_RELAX = 1;
 export const BLOCKED_WAIT = 2;
 
 export class Lane {

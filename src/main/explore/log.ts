@@ -18,7 +18,7 @@ export const INTERRUPT = 11; // taken before the next access
 export const INTERRUPT_AT_ENABLE = 12; // taken in irqs_enabled()
 export const FENCE = 13;
 export const INTERRUPT_AT_RELAX = 14; // taken at the end of a spin loop's turn
-export const KIND_NAMES = [
+const KIND_NAMES = [
   "-",
   "load",
   "store",
@@ -38,8 +38,8 @@ export const KIND_NAMES = [
 const KIND_SHIFT = 26;
 
 export const keyOf = (kind: number, index: number): number => (kind << KIND_SHIFT) | index;
-export const kindOf = (key: number): number => key >>> KIND_SHIFT;
-export const indexOf = (key: number): number => key & ((1 << KIND_SHIFT) - 1);
+const kindOf = (key: number): number => key >>> KIND_SHIFT;
+const indexOf = (key: number): number => key & ((1 << KIND_SHIFT) - 1);
 
 /** Words of an entry: key, result, what was stored, the word after the access. */
 const ENTRY_WORDS = 4;

@@ -4,7 +4,7 @@
  */
 
 /** How an execution ended. */
-export const RUNNING = 0;
+const RUNNING = 0;
 export const FINISHED_ALL = 1;
 export const ABANDONED = 2;
 export const FAILED = 3;
