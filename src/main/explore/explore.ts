@@ -20,7 +20,7 @@ import { MachineMemory } from "./machine_memory.ts";
 import { withHistory } from "./oracle_history.ts";
 import type { Recorder } from "./recorder.ts";
 import { callbackId, CB_SCENARIO_IRQ, CB_SCENARIO_NMI, type Scenario } from "./scenario.ts";
-import type { Limits, Programs } from "./scheduler.ts";
+import type { Limits, Programs } from "./execution.ts";
 import { SharedState } from "./state_words.ts";
 import type { MemoryModel } from "./store_buffer.ts";
 import { Bounded } from "./strategies/bounded.ts";
