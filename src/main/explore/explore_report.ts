@@ -1,5 +1,6 @@
 /** What `sheaf explore` prints: the parameters, a line for each scenario, each failure, and the verdict. */
 import { styleText } from "node:util";
+import { POINT_NAMES } from "../../shared/layout/points.ts";
 import type { Output } from "../command.ts";
 import type { CoverageCounts } from "./coverage_counts.ts";
 import { coverageJson, coverageTable, neverReached } from "./coverage_report.ts";
@@ -98,10 +99,15 @@ function colour(verdict: Verdict): string {
   return styleText(format[verdict], verdict); // Leaves the text as it is where stdout is no terminal.
 }
 
+/** So many names fit a line. */
+const FEW = 4;
 /** One line: how much was reached, and the named points that never were. */
 function describeCoverage(coverage: CoverageCounts): string {
   const { points } = neverReached(coverage);
-  const missed = points.length === 0 ? "every named point visited" : `points never visited: ${points.join(", ")}`;
+  const all = POINT_NAMES.length - 1;
+  if (points.length === all) return `coverage: ${grouped(coverage.pairs)} pairs`;
+  const named = points.length <= FEW ? `: ${points.join(", ")}` : "";
+  const missed = points.length === 0 ? "every named point visited" : `${points.length} points never visited${named}`;
   return `coverage: ${grouped(coverage.pairs)} pairs; ${missed} (--coverage prints it all)`;
 }
 

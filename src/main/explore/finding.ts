@@ -48,7 +48,7 @@ export function jsonFinding(finding: Finding): object {
 export function traceOf({ subject, failure }: Finding): Trace {
   const { explorer, scenario } = subject;
   const lengths = scenario.cpus.map((program) => program.length);
-  const recorder = new TraceRecorder(explorer.map, new Int32Array(explorer.buffer), lengths);
+  const recorder = new TraceRecorder(explorer.map, new Int32Array(explorer.buffer), lengths, scenario.shared);
   explorer.replay(failure.schedule, recorder);
   return recorder.trace();
 }

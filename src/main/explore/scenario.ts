@@ -9,7 +9,7 @@ import type { CallbackFn } from "../../shared/cpu/callback_table.ts";
 import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { FIRST_FREE_CALLBACK } from "../../shared/layout/callbacks.ts";
 import { Globals } from "../../shared/layout/globals.ts";
-import { element, type CallbackId } from "../../shared/mem/struct.ts";
+import { type AnyStruct, element, type CallbackId } from "../../shared/mem/struct.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** One small piece of a program, run on its CPU. It must be deterministic given what it reads from shared memory. */
@@ -49,6 +49,8 @@ export interface Scenario {
   readonly globals?: Partial<Record<ConfigWord, number>>;
   /** What the machine boots (default: the whole kernel). */
   readonly kernel?: Kernel;
+  /** What lies in the first page, for reports: races of users' own code keep their shared struct there. */
+  readonly shared?: AnyStruct;
   /** True: an oracle watches every object, reader, grace period and barrier. */
   readonly oracle?: boolean;
 }

@@ -81,6 +81,7 @@ export function race<S extends string, const F>(of: Race<S, F>): Scenario {
     name,
     ...(summary !== undefined && { summary }),
     kernel: BARE_KERNEL,
+    shared,
     bytes: MACHINE_BYTES + Math.ceil(shared.size / PAGE_SIZE) * PAGE_SIZE,
     cpus: threads.map((thread) => piecesOf(thread).map(operation)),
     ...(setup !== undefined && { setup: operation(setup) }),

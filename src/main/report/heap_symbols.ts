@@ -9,7 +9,7 @@ import { Page, PGTY_slab, PGTY_tail } from "../../shared/layout/page.ts";
 import { KmemCache, Slab, SlabSheaf } from "../../shared/layout/slab.ts";
 import { cache_name } from "../../shared/linux/mm/slub/cache_name.ts";
 import type { Memory } from "../../shared/mem/memory.ts";
-import type { Ptr } from "../../shared/mem/struct.ts";
+import type { AnyStruct, Ptr } from "../../shared/mem/struct.ts";
 import { CacheParts, type HeapObject } from "./cache_parts.ts";
 import { fieldAt, type Word, wordAt } from "./symbols.ts";
 import { valueName } from "./values.ts";
@@ -25,18 +25,25 @@ export class HeapSymbols {
   readonly objects = new Map<number, string>();
   readonly mem: Memory;
   private readonly map: MachineMap;
+  private readonly shared: AnyStruct | undefined;
   private readonly parts: CacheParts;
   /** The first slab seen of each cache: its objects need no page in their names. */
   private readonly firstSlab = new Map<number, number>();
 
-  constructor(map: MachineMap, mem: Memory) {
+  /** @param shared  what lies in the first page, if it is no kernel's */
+  constructor(map: MachineMap, mem: Memory, shared?: AnyStruct) {
     this.map = map;
+    this.shared = shared;
     this.mem = mem;
     this.parts = new CacheParts(map, mem);
   }
 
   /** The word at an address. @param pointee  what a pointer to it points to: the name ends there. */
   word(address: number, pointee = ""): Word {
+    const { shared, map } = this;
+    const offset = address - map.pages;
+    if (shared !== undefined && offset >= 0 && offset < shared.size)
+      return fieldAt(shared.name, ".", shared, offset, pointee);
     const object = this.object(address);
     if (object === undefined) {
       const name = this.pageName(address);

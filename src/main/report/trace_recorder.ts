@@ -7,6 +7,7 @@ import type { Access, Recorder } from "../explore/recorder.ts";
 import { P_ANY_NMI } from "../../shared/layout/cpu.ts";
 import type { MachineMap } from "../../shared/layout/map.ts";
 import { BareMemory } from "../../shared/mem/bare_memory.ts";
+import type { AnyStruct } from "../../shared/mem/struct.ts";
 import { callPath } from "./call_path.ts";
 import { finalState } from "./final_state.ts";
 import { HeapSymbols } from "./heap_symbols.ts";
@@ -27,12 +28,12 @@ export class TraceRecorder implements Recorder {
   /** Innermost frame of each CPU. */
   private readonly frames: (Frame | undefined)[];
 
-  /** @param words  memory of the machine. @param programLengths  operations of each CPU. */
-  constructor(map: MachineMap, words: Int32Array, programLengths: readonly number[]) {
+  /** @param words  memory of the machine. @param programLengths  operations of each CPU. @param shared  scenario.shared */
+  constructor(map: MachineMap, words: Int32Array, programLengths: readonly number[], shared?: AnyStruct) {
     this.map = map;
     this.mem = new BareMemory(words.buffer as SharedArrayBuffer, 0);
     this.programLengths = programLengths;
-    this.symbols = new HeapSymbols(map, this.mem);
+    this.symbols = new HeapSymbols(map, this.mem, shared);
     this.frames = Array.from({ length: map.shape.cpus }, () => undefined);
   }
 

@@ -56,7 +56,7 @@ export class HandOverEngine extends Scheduler {
     this.runOwn();
     control.waitForAll();
     const { status } = control;
-    if (status !== ABANDONED) for (const lane of this.lanes) this.drainAll(lane);
+    if (status === FINISHED_ALL) for (const lane of this.lanes) this.drainAll(lane);
     return status;
   }
   /** Another thread's part: waits for the first baton of each execution. @throws DISMISSED when there are no more. */
