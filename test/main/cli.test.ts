@@ -132,13 +132,6 @@ describe("bad input is one line on stderr that says what to do", () => {
       err: [`sheaf: --config ${word}: this version does not have it`],
     });
   });
-  test("replay --workers is known, but not here: exit code 3", async () => {
-    expect(await sheaf("replay --workers s1.T4.aaaa.bbbb..cccc.ddd")).toEqual({
-      code: 3,
-      out: [],
-      err: ["sheaf: replay --workers is not available here"],
-    });
-  });
 });
 
 describe("help and version", () => {

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { main } from "../../src/main/cli.ts";
 import { reproduce } from "../../src/main/explore/reproduce.ts";
 
 /** Lines "TOKEN MESSAGE"; others are comments. */
@@ -16,4 +17,13 @@ test.each(failures.map(([, token, message]) => [token, message]))("%s", async (t
   const { execution, divergence } = await reproduce(token);
   expect(divergence).toBeUndefined();
   expect(execution?.failure?.message).toBe(message);
+});
+
+test.each(failures.map(([, token]) => [token]))("%s, on real threads", async (token) => {
+  const err: string[] = [];
+  const out: string[] = [];
+  const output = { out: (line: string) => void out.push(line), err: (line: string) => void err.push(line) };
+  expect(await main(["replay", "--workers", token], { ...output, progress: undefined })).toBe(1);
+  expect(err.at(-1)).toMatch(/^sheaf: on \d worker threads: the same \d+ steps and the same verdict$/);
+  expect(out[0]).toMatch(/^FAILURE of /);
 });
