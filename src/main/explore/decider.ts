@@ -34,7 +34,7 @@ import {
 import { mix1, mix2 } from "./state_hash.ts";
 import { mayDrain, valueAt, wordAt } from "./store_buffer.ts";
 import { DRAIN, GO, IRQ, NMI, NMI_TO, PRUNE, type Strategy, SWITCH, TICK, TIME } from "./strategy.ts";
-import { Execution, FINISHED } from "./execution.ts";
+import { Execution, FINISHED, signal } from "./execution.ts";
 
 /** Interrupts that a lane takes when it pleases the strategy; others are taken at the first chance. */
 export const OPTIONAL_IRQS = P_IPI_CALL | P_IRQ | P_TICK | P_IRQ_WORK_LATE;
@@ -43,7 +43,7 @@ export const FORCED_INTERRUPTS = P_ANY_NMI | P_IRQ_WORK;
 const DRAINABLE = 6;
 
 /** Thrown through all lanes when the strategy knows the rest. */
-export const PRUNED = new Error("pruned");
+export const PRUNED = signal();
 
 /** The decision point that is being decided; one object for all of them. */
 class Decision {
@@ -103,11 +103,7 @@ export abstract class Decider extends Execution {
     decision.access = lane.s[L_ACCESSES];
     decision.blocked = blocked;
     decision.point = point;
-    for (let i = 0; i < decision.count; i++) {
-      const id = decision.lanes[i];
-      decision.words[i] = id < 0 || this.isAboutToBeInterrupted(this.lanes[id]) ? -1 : this.lanes[id].s[L_NEXT_WORD];
-      decision.effects[i] = id < 0 ? 0 : this.lanes[id].s[L_NEXT_EFFECT];
-    }
+    if (this.wantsAccesses) this.listAccesses();
     if (this.memory.hashing) this.hashState(lane);
     this.g[G_POINTS]++;
     const index = (this.strategy as Strategy).choose(decision);
@@ -115,6 +111,14 @@ export abstract class Decider extends Execution {
     const choice = decision.choices[index];
     if (index !== 0) this.recordPick(lane, choice);
     return choice;
+  }
+  private listAccesses(): void {
+    const { decision } = this;
+    for (let i = 0; i < decision.count; i++) {
+      const id = decision.lanes[i];
+      decision.words[i] = id < 0 || this.isAboutToBeInterrupted(this.lanes[id]) ? -1 : this.lanes[id].s[L_NEXT_WORD];
+      decision.effects[i] = id < 0 ? 0 : this.lanes[id].s[L_NEXT_EFFECT];
+    }
   }
   private isAboutToBeInterrupted(lane: Lane): boolean {
     return (this.words[lane.pending] & FORCED_INTERRUPTS) !== 0;

@@ -19,7 +19,7 @@ import { L_BEGUN, Lane } from "./lane.ts";
 import type { MachineMemory } from "./machine_memory.ts";
 import type { Recorder } from "./recorder.ts";
 import { PRUNED } from "./decider.ts";
-import { FINISHED, type Limits, type Programs } from "./execution.ts";
+import { FINISHED, type Limits, type Programs, signal } from "./execution.ts";
 import { Scheduler } from "./scheduler.ts";
 import type { SharedState } from "./state_words.ts";
 import type { Strategy } from "./strategy.ts";
@@ -28,7 +28,7 @@ import { TracedMemory } from "./traced_memory.ts";
 const { slot: SLOT, pending: PENDING } = PerCpu.offset;
 
 /** Thrown through the frames of a lane that must make room for one below it. Nobody else sees it. */
-const UNWIND = new Error("unwind");
+const UNWIND = signal();
 
 /** The lanes of a machine, on the words that their threads share. */
 export function lanesOf(map: MachineMap, words: Int32Array, state: SharedState): readonly Lane[] {

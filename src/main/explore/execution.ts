@@ -39,8 +39,12 @@ const MAX_FORCED_TICKS_WITHOUT_TIMER = 48;
 /** After this many forced ticks in a row time jumps to the next armed timer. */
 const TICKS_BEFORE_JUMP = 16;
 
+/** Something to throw that nobody sees: it lacks what makes a real Error cost as much again as the throw. */
+export function signal(): Error {
+  return Object.create(Error.prototype) as Error;
+}
 /** Thrown through all lanes when every program has ended. */
-export const FINISHED = new Error("finished");
+export const FINISHED = signal();
 
 export interface Limits {
   /** Steps in one execution before it is called a livelock. */
@@ -85,6 +89,7 @@ export abstract class Execution {
   protected readonly programs: Programs;
   protected strategy: Strategy | undefined;
   protected everyAccess = false;
+  protected wantsAccesses = false;
   /** Mixed into the state hash by whoever keeps state beside the machine (oracle_history.ts). */
   history1 = 0;
   history2 = 0;
@@ -125,6 +130,7 @@ export abstract class Execution {
     this.strategy = strategy;
     this.everyAccess = !this.limits.filter || strategy.everyAccess === true;
     this.memory.hashing = strategy.hashes === true;
+    this.wantsAccesses = strategy.nextAccesses === true;
     this.observed = this.recorder?.access !== undefined || this.programs.invariant !== undefined;
   }
 

@@ -27,10 +27,13 @@ export interface DecisionPoint {
   readonly lanes: readonly number[];
   /** Named point at which the lane stands; 0: none. */
   readonly point: number;
-  /** Word that lanes[i] touches in its next step, and how (READS, WRITES or both); -1 and 0 where it is not known. */
+  /**
+   * Word that lanes[i] touches in its next step, and how (READS, WRITES or both); -1 and 0 where it is not known. Only for
+   * strategies that want it.
+   */
   readonly words: readonly number[];
   readonly effects: readonly number[];
-  /** The state of the machine as two 32-bit hashes; kept only for strategies that want it. */
+  /** The state of the machine as two 32-bit hashes; only for strategies that want it. */
   readonly hash1: number;
   readonly hash2: number;
 }
@@ -48,6 +51,8 @@ export interface Strategy {
   readonly everyAccess?: boolean;
   /** True: point.hash1 and hash2 are wanted. */
   readonly hashes?: boolean;
+  /** True: point.words and effects are wanted. */
+  readonly nextAccesses?: boolean;
   /** Starts an execution. @returns false if there is nothing left to try. */
   begin(): boolean;
   /** @returns an index into point.choices, or PRUNE. */

@@ -49,6 +49,9 @@ export class Portfolio implements Strategy {
   get hashes(): boolean {
     return this.current.hashes === true;
   }
+  get nextAccesses(): boolean {
+    return this.current.nextAccesses === true;
+  }
   /** Largest preemption bound whose schedules were all tried; -1: none; Infinity: no bound would have more. */
   get exhausted(): number {
     return this.search.finished;

@@ -18,6 +18,7 @@ function races(point: DecisionPoint, i: number, j: number): boolean {
 }
 
 export class Pos extends Sampler {
+  readonly nextAccesses = true;
   readonly name = "POS";
   private readonly priorities: Priorities;
 

@@ -25,6 +25,7 @@ function isIndependent(point: DecisionPoint, i: number, j: number): boolean {
 }
 
 export class SleepSets extends DepthFirst {
+  readonly nextAccesses = true;
   readonly name = "exhaustive, sleep sets";
   /** Lanes that sleep, and those of them that could be hit. */
   private asleep = 0;

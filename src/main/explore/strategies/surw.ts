@@ -38,6 +38,7 @@ function bucketOf(word: number): number {
 }
 
 export class Surw extends Sampler {
+  readonly nextAccesses = true;
   readonly name = "SURW";
 
   constructor(seed: number, injections: number, state: Int32Array = new Int32Array(STRATEGY_WORDS)) {
