@@ -28,7 +28,7 @@ export const L_ACCESSES = 4;
 /** The word that it touches next and how, if it stands before a decision point; -1: not known. */
 export const L_NEXT_WORD = 5;
 export const L_NEXT_EFFECT = 6;
-/** It was switched to and has passed no decision point since: switching away again would change nothing. */
+/** It was switched to where it stood before a decision point: switching away again would change nothing. */
 export const L_ARRIVED = 7;
 /** A spinner that may make one more turn although nothing has changed. */
 export const L_LET_THROUGH = 8;

@@ -23,7 +23,7 @@ export const G_PICK_COUNT = 8;
 export const G_PROGRAMS_LEFT = 9;
 export const G_PICKS = 16;
 
-/** Picks that are recorded; an execution with more cannot be replayed, and says so. */
+/** Picks that are recorded. A failure after more does not show itself again, and is reported as such. */
 export const MAX_PICKS = 1 << 15;
 const SCHEDULER_WORDS = G_PICKS + 3 * MAX_PICKS;
 
