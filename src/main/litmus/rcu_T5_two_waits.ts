@@ -1,10 +1,10 @@
 /** T5: store buffering with a wait on both sides; also a test that two requests at once both come to an end. */
 import { get, result, set } from "../explore/scenario.ts";
-import { normal } from "./kit_grace_period.ts";
+import { normal, type Shape } from "./kit_grace_period.ts";
 import { waitThenRead, X, Y } from "./kit_store_buffering.ts";
 import { registers } from "./kit_words.ts";
 
-export default normal({
+export const shape: Shape = {
   id: "T5",
   title: "two updaters: each writes, waits for a grace period, reads what the other writes",
   outcome: "r0=0 and r1=0",
@@ -23,4 +23,5 @@ export default normal({
       ],
     ],
   }),
-});
+};
+export default normal(shape);

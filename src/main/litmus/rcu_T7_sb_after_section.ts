@@ -1,11 +1,11 @@
 /** T7: T1 with the read of x after the section: what follows a section is ordered as its end is. */
 import { rcu_read_lock, rcu_read_unlock } from "../../shared/linux/rcu/update.ts";
 import { get, result, set } from "../explore/scenario.ts";
-import { normal } from "./kit_grace_period.ts";
+import { normal, type Shape } from "./kit_grace_period.ts";
 import { waitThenRead, X, Y } from "./kit_store_buffering.ts";
 import { registers } from "./kit_words.ts";
 
-export default normal({
+export const shape: Shape = {
   id: "T7",
   title: "T1, but x is read after the section that writes y",
   outcome: "r0=0 and r1=0",
@@ -25,4 +25,5 @@ export default normal({
       [waitThenRead(wait)],
     ],
   }),
-});
+};
+export default normal(shape);

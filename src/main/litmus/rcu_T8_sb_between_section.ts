@@ -1,11 +1,11 @@
 /** T8: T1 with an empty section between the two accesses, which orders them all the same. */
 import { rcu_read_lock, rcu_read_unlock } from "../../shared/linux/rcu/update.ts";
 import { get, result, set } from "../explore/scenario.ts";
-import { normal } from "./kit_grace_period.ts";
+import { normal, type Shape } from "./kit_grace_period.ts";
 import { waitThenRead, X, Y } from "./kit_store_buffering.ts";
 import { registers } from "./kit_words.ts";
 
-export default normal({
+export const shape: Shape = {
   id: "T8",
   title: "T1, but y is written before an empty section, x read after it",
   outcome: "r0=0 and r1=0",
@@ -25,4 +25,5 @@ export default normal({
       [waitThenRead(wait)],
     ],
   }),
-});
+};
+export default normal(shape);
