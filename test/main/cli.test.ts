@@ -81,7 +81,7 @@ describe("bad input is one line on stderr that says what to do", () => {
     ["torture --barrier-order krfd", "--barrier-order must be dfdrk, dfrk or fdrk, not 'krfd'"],
     [
       "torture --kernel-behaviour all",
-      "each of --kernel-behaviour must be nested-producer, rcuwait-shared, k1, k2 or init-on-free, not 'all'",
+      "each of --kernel-behaviour must be nested-producer, rcuwait-shared, K-1, K-2, K-3 or init-on-free, not 'all'",
     ],
     ["explore --bogus", "unknown option --bogus: see --help"],
     ["explore nothing-like-it", /^unknown scenario 'nothing-like-it': /],

@@ -1,18 +1,5 @@
 /** Options that several commands of the explorer take: what is changed of a scenario, and how the answer is printed. */
-import {
-  BARRIER_DFDRK,
-  BARRIER_DFRK,
-  BARRIER_FDRK,
-  IRQWORK_LATE,
-  IRQWORK_MIXED,
-  IRQWORK_PROMPT,
-  KB_INIT_ON_FREE,
-  KB_K1,
-  KB_K2,
-  KB_K3,
-  KB_NESTED_PRODUCER,
-  KB_RCUWAIT_SHARED,
-} from "../../shared/layout/globals.ts";
+import { BARRIER_ORDER, IRQWORK, KERNEL_BEHAVIOUR, keysOf } from "../behaviour.ts";
 import { UsageError } from "../errors.ts";
 import type { Options, OptionSpec } from "../options.ts";
 import { either, parseChoice, parseCount, parseList, parseProbability } from "../values.ts";
@@ -21,16 +8,6 @@ import type { MemoryModel } from "./store_buffer.ts";
 
 export const MODELS: readonly MemoryModel[] = ["sc", "tso", "pso"];
 
-const IRQWORK = { prompt: IRQWORK_PROMPT, late: IRQWORK_LATE, mixed: IRQWORK_MIXED } as const;
-const BARRIER_ORDER = { dfdrk: BARRIER_DFDRK, dfrk: BARRIER_DFRK, fdrk: BARRIER_FDRK } as const;
-const KERNEL_BUGS = {
-  "nested-producer": KB_NESTED_PRODUCER,
-  "rcuwait-shared": KB_RCUWAIT_SHARED,
-  "K-1": KB_K1,
-  "K-2": KB_K2,
-  "K-3": KB_K3,
-  "init-on-free": KB_INIT_ON_FREE,
-} as const;
 const CONFIG_WORDS = ["tiny", "spurious=P"];
 /** More injections than this in one execution are a load test. */
 const MAX_INJECTIONS = 64;
@@ -48,7 +25,7 @@ export const OVERRIDE_OPTIONS: readonly OptionSpec[] = [
   {
     name: "kernel-bug",
     value: "NAMES",
-    summary: `switch repairs off: ${keysOf(KERNEL_BUGS).join(", ")}`,
+    summary: `switch repairs off: ${keysOf(KERNEL_BEHAVIOUR).join(", ")}`,
   },
 ];
 
@@ -70,8 +47,8 @@ export function parseOverrideOptions(options: Options): Overrides {
       barrier_order: BARRIER_ORDER[parseChoice("--barrier-order", order, keysOf(BARRIER_ORDER))],
     }),
     ...(bugs !== undefined && {
-      kernel_behaviour: parseList("--kernel-bug", bugs, keysOf(KERNEL_BUGS)).reduce(
-        (bits, name) => bits | KERNEL_BUGS[name],
+      kernel_behaviour: parseList("--kernel-bug", bugs, keysOf(KERNEL_BEHAVIOUR)).reduce(
+        (bits, name) => bits | KERNEL_BEHAVIOUR[name],
         0,
       ),
     }),
@@ -90,8 +67,4 @@ function parseConfigWords(text: string | undefined): Pick<Overrides, "tiny" | "s
     } else throw new UsageError(`--config must be ${either(CONFIG_WORDS)}, separated by commas, not '${word}'`);
   }
   return words;
-}
-
-function keysOf<K extends string>(table: Readonly<Record<K, number>>): readonly K[] {
-  return Object.keys(table) as K[];
 }

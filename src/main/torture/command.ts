@@ -1,6 +1,7 @@
 /** `sheaf torture`: runs a machine and reports. */
 import type { Command } from "../command.ts";
 import { EXIT_FAILURE, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_SUCCESS } from "../exit_code.ts";
+import { listenForInterrupt } from "../interrupt.ts";
 import { jsonReport } from "../report/json.ts";
 import { Reporter } from "../report/reporter.ts";
 import { KERNEL_BASELINE } from "../version.ts";
@@ -44,15 +45,4 @@ function exitCode({ verdict, interrupted }: TortureResult): number {
   if (verdict === "FAILURE") return EXIT_FAILURE;
   if (interrupted) return EXIT_INTERRUPTED;
   return verdict === "SUCCESS" ? EXIT_SUCCESS : EXIT_INCONCLUSIVE;
-}
-
-/** The first Ctrl-C ends the run in order; the second one ends the process. */
-function listenForInterrupt(): { readonly signal: AbortSignal; dispose(): void } {
-  const controller = new AbortController();
-  const onSignal = (): void => {
-    if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
-    controller.abort();
-  };
-  process.on("SIGINT", onSignal);
-  return { signal: controller.signal, dispose: () => void process.off("SIGINT", onSignal) };
 }

@@ -3,20 +3,8 @@
  * parameter: it is on the first and the last line of a run, and it is how a run is repeated.
  */
 import { HZ } from "../../shared/base/limits.ts";
-import {
-  BARRIER_DFDRK,
-  BARRIER_DFRK,
-  BARRIER_FDRK,
-  IRQWORK_LATE,
-  IRQWORK_MIXED,
-  IRQWORK_PROMPT,
-  KB_INIT_ON_FREE,
-  KB_K1,
-  KB_K2,
-  KB_NESTED_PRODUCER,
-  KB_RCUWAIT_SHARED,
-} from "../../shared/layout/globals.ts";
 import type { MachineShape } from "../../shared/layout/map.ts";
+import { BARRIER_ORDER, IRQWORK, KERNEL_BEHAVIOUR, keysOf } from "../behaviour.ts";
 import { UnsupportedError, UsageError } from "../errors.ts";
 import type { MachineConfig } from "../machine.ts";
 import type { Options, OptionSpec } from "../options.ts";
@@ -36,15 +24,6 @@ import {
   parseSeed,
 } from "../values.ts";
 
-const IRQWORK = { prompt: IRQWORK_PROMPT, late: IRQWORK_LATE, mixed: IRQWORK_MIXED } as const;
-const BARRIER_ORDER = { dfdrk: BARRIER_DFDRK, dfrk: BARRIER_DFRK, fdrk: BARRIER_FDRK } as const;
-const KERNEL_BEHAVIOUR = {
-  "nested-producer": KB_NESTED_PRODUCER,
-  "rcuwait-shared": KB_RCUWAIT_SHARED,
-  k1: KB_K1,
-  k2: KB_K2,
-  "init-on-free": KB_INIT_ON_FREE,
-} as const;
 /** Words of --config that ARCHITECTURE names and this version does not have. */
 const NOT_YET = ["rt", "hotplug"];
 const CONFIG_WORDS = ["tiny", "quiet-memory", "spurious=P", "nodes=N"];
@@ -157,10 +136,6 @@ function parseConfigWords(
     else throw new UsageError(problem);
   }
   return words;
-}
-
-function keysOf<K extends string>(table: Readonly<Record<K, number>>): readonly K[] {
-  return Object.keys(table) as K[];
 }
 
 /** The part of the parameters that the machine's memory holds. */

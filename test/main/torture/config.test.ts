@@ -38,7 +38,7 @@ const LINES = [
   "--seed 1",
   "--cpus 2 --duration 1500ms --seed 4294967295 --scenario rcu,llist --nmi 20k:controller --irq 0",
   "--seed 3 --memory 8MiB --config tiny,quiet-memory,spurious=0.01,nodes=2 --irqwork mixed --barrier-order fdrk",
-  "--seed 4 --kernel-behaviour k1,nested-producer --irqwork late --nmi 0 --cpus 31",
+  "--seed 4 --kernel-behaviour K-1,nested-producer --irqwork late --nmi 0 --cpus 31",
 ];
 test.each(LINES)("the repeat command of '%s' is the same run", (line) => {
   const first = config(line);
