@@ -6,7 +6,7 @@ import { fingerprint } from "./code_fingerprint.ts";
 import { nmisOf } from "./explore.ts";
 import { BARE_KERNEL, KERNEL } from "./kernel.ts";
 import type { Scenario } from "./scenario.ts";
-import type { MemoryModel } from "./store_buffer.ts";
+import type { MemoryModel } from "./engine/store_buffer.ts";
 
 /** "cpus=1+1 nmis=1 ...": operations of each CPU, then everything else that is not at its default. */
 export function describeConfiguration(scenario: Scenario, model: MemoryModel): string {

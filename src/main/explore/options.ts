@@ -4,7 +4,7 @@ import { UsageError } from "../errors.ts";
 import type { Options, OptionSpec } from "../options.ts";
 import { either, parseChoice, parseCount, parseList, parseProbability } from "../values.ts";
 import type { Overrides } from "./overrides.ts";
-import type { MemoryModel } from "./store_buffer.ts";
+import type { MemoryModel } from "./engine/store_buffer.ts";
 
 export const MODELS: readonly MemoryModel[] = ["sc", "tso", "pso"];
 

@@ -5,7 +5,7 @@
 import { UsageError } from "../errors.ts";
 import { nmisOf } from "./explore.ts";
 import { MODELS } from "./options.ts";
-import type { MemoryModel } from "./store_buffer.ts";
+import type { MemoryModel } from "./engine/store_buffer.ts";
 import type { ConfigWord, Scenario } from "./scenario.ts";
 
 /** `model` is an index into MODELS. The other names are those of Scenario and of its globals. */

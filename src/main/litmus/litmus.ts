@@ -6,7 +6,7 @@
  * as soon as the mechanism that forbids it does nothing: `vacuity` is the same test with that mechanism switched off.
  */
 import type { Cpu } from "../../shared/cpu/cpu.ts";
-import type { MemoryModel } from "../explore/store_buffer.ts";
+import type { MemoryModel } from "../explore/engine/store_buffer.ts";
 import type { Scenario } from "../explore/scenario.ts";
 
 interface Test {

@@ -2,7 +2,7 @@
  * TraceRecorder: watches one execution and keeps it as a Trace. Names are looked up at once, while memory is as the step
  * left it: an address that is the main sheaf of a CPU now may be a free object a few steps later.
  */
-import { LOAD } from "../explore/log.ts";
+import { LOAD } from "../explore/engine/log.ts";
 import type { Access, Recorder } from "../explore/recorder.ts";
 import { P_ANY_NMI } from "../../shared/layout/cpu.ts";
 import type { MachineMap } from "../../shared/layout/map.ts";

@@ -1,6 +1,6 @@
 /** What the recorder keeps of the steps that an engine tells it. */
 import { beforeEach, expect, test } from "vitest";
-import { LOAD, RMW } from "../../../src/main/explore/log.ts";
+import { LOAD, RMW } from "../../../src/main/explore/engine/log.ts";
 import { IDLE } from "../../../src/main/report/trace.ts";
 import { TraceRecorder } from "../../../src/main/report/trace_recorder.ts";
 import { P_NMI_LOCAL, P_TICK } from "../../../src/shared/layout/cpu.ts";

@@ -9,17 +9,17 @@ import { attachCpu } from "../../../shared/cpu/boot.ts";
 import type { Cpu } from "../../../shared/cpu/cpu.ts";
 import type { MachineMap } from "../../../shared/layout/map.ts";
 import type { Oracle } from "../../../shared/mem/oracle.ts";
-import { lanesOf } from "../engine.ts";
+import { lanesOf } from "../engine/engine.ts";
 import { violation } from "../explore.ts";
-import { L_BEGUN, type Lane } from "../lane.ts";
-import type { MachineMemory } from "../machine_memory.ts";
+import { L_BEGUN, type Lane } from "../engine/lane.ts";
+import type { MachineMemory } from "../engine/machine_memory.ts";
 import type { Recorder } from "../recorder.ts";
-import { PRUNED } from "../decider.ts";
-import { FINISHED, type Limits, type Programs } from "../execution.ts";
-import { Scheduler } from "../scheduler.ts";
-import type { SharedState } from "../state_words.ts";
+import { PRUNED } from "../engine/decider.ts";
+import { FINISHED, type Limits, type Programs } from "../engine/execution.ts";
+import { Scheduler } from "../engine/scheduler.ts";
+import type { SharedState } from "../engine/state_words.ts";
 import type { Strategy } from "../strategy.ts";
-import { TracedMemory } from "../traced_memory.ts";
+import { TracedMemory } from "../engine/traced_memory.ts";
 import { ABANDONED, type Control, ENDED, FAILED, FINISHED_ALL } from "./control.ts";
 
 export class HandOverEngine extends Scheduler {

@@ -3,7 +3,7 @@
  * shared words: several threads may write them in turn. A running hash stands for those that no longer fit.
  */
 import type { Access, Recorder } from "../recorder.ts";
-import { mix1, mix2 } from "../state_hash.ts";
+import { mix1, mix2 } from "../engine/state_hash.ts";
 
 const COUNT = 0;
 const HASH1 = 1;

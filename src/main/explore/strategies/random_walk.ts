@@ -10,7 +10,7 @@ import { Sampler } from "./sampler.ts";
 import { STRATEGY_WORDS, type StoredRandom } from "./state.ts";
 
 /** One of the choices from `first` on that let a lane run, all equally likely; 0 if there is none. */
-export function anyRun(point: DecisionPoint, first: number, random: StoredRandom): number {
+function anyRun(point: DecisionPoint, first: number, random: StoredRandom): number {
   let runs = 0;
   for (let i = first; i < point.count; i++) if (isRun(point, i)) runs++;
   if (runs === 0) return 0;

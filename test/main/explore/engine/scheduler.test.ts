@@ -1,14 +1,14 @@
 /** What ends an execution besides its programs, and what may be injected where. */
 import { expect, test } from "vitest";
-import { Explorer, type Exploration } from "../../../src/main/explore/explore.ts";
-import { BARE_KERNEL } from "../../../src/main/explore/kernel.ts";
-import { get, type Scenario, set } from "../../../src/main/explore/scenario.ts";
-import { local_irq_disable, local_irq_enable } from "../../../src/shared/cpu/context.ts";
-import type { Cpu } from "../../../src/shared/cpu/cpu.ts";
-import { point } from "../../../src/shared/cpu/trace.ts";
-import { Globals } from "../../../src/shared/layout/globals.ts";
-import { POINT } from "../../../src/shared/layout/points.ts";
-import { element } from "../../../src/shared/mem/struct.ts";
+import { Explorer, type Exploration } from "../../../../src/main/explore/explore.ts";
+import { BARE_KERNEL } from "../../../../src/main/explore/kernel.ts";
+import { get, type Scenario, set } from "../../../../src/main/explore/scenario.ts";
+import { local_irq_disable, local_irq_enable } from "../../../../src/shared/cpu/context.ts";
+import type { Cpu } from "../../../../src/shared/cpu/cpu.ts";
+import { point } from "../../../../src/shared/cpu/trace.ts";
+import { Globals } from "../../../../src/shared/layout/globals.ts";
+import { POINT } from "../../../../src/shared/layout/points.ts";
+import { element } from "../../../../src/shared/mem/struct.ts";
 
 const { scenario: WORDS } = Globals.offset;
 const explore = (scenario: Omit<Scenario, "name">, budget = {}): Exploration =>

@@ -3,16 +3,16 @@
  * make a step, and the counts and picks that are known of it afterwards. Everything that outlives a step lies in
  * SharedState, in the machine's memory or in the strategy's words.
  */
-import { MachineBug } from "../../shared/base/verdict.ts";
-import { deliverable } from "../../shared/cpu/context.ts";
-import type { Cpu } from "../../shared/cpu/cpu.ts";
-import { P_KICK, P_TICK } from "../../shared/layout/cpu.ts";
-import { Globals } from "../../shared/layout/globals.ts";
-import type { MachineMap } from "../../shared/layout/map.ts";
+import { MachineBug } from "../../../shared/base/verdict.ts";
+import { deliverable } from "../../../shared/cpu/context.ts";
+import type { Cpu } from "../../../shared/cpu/cpu.ts";
+import { P_KICK, P_TICK } from "../../../shared/layout/cpu.ts";
+import { Globals } from "../../../shared/layout/globals.ts";
+import type { MachineMap } from "../../../shared/layout/map.ts";
 import { BLOCKED_WAIT, L_BEGUN, L_BLOCKED, L_DONE, L_LET_THROUGH, L_SEEN, type Lane, NOT_BLOCKED } from "./lane.ts";
 import type { MachineMemory } from "./machine_memory.ts";
-import type { Recorder } from "./recorder.ts";
-import type { Operation } from "./scenario.ts";
+import type { Recorder } from "../recorder.ts";
+import type { Operation } from "../scenario.ts";
 import {
   G_FINAL_DONE,
   G_FORCED_TICKS,
@@ -29,7 +29,7 @@ import {
   type SharedState,
 } from "./state_words.ts";
 import { type MemoryModel } from "./store_buffer.ts";
-import { type Pick, type Strategy } from "./strategy.ts";
+import { type Pick, type Strategy } from "../strategy.ts";
 
 const { jiffies: JIFFIES } = Globals.offset;
 /** Ticks that pass because nobody can move, without any operation ending, before it is called a deadlock. */

@@ -8,21 +8,21 @@
  * Sound because whatever outlives an access lies in shared memory or in the slot, and operations are deterministic; a
  * rebuild that differs from its log is reported as a divergence. At most one frame of each lane is on the stack.
  */
-import { MachineBug } from "../../shared/base/verdict.ts";
-import { attachCpu } from "../../shared/cpu/boot.ts";
-import type { Cpu } from "../../shared/cpu/cpu.ts";
-import type { MachineMap } from "../../shared/layout/map.ts";
-import { PerCpu } from "../../shared/layout/percpu.ts";
-import type { Oracle } from "../../shared/mem/oracle.ts";
-import { embedded } from "../../shared/mem/struct.ts";
+import { MachineBug } from "../../../shared/base/verdict.ts";
+import { attachCpu } from "../../../shared/cpu/boot.ts";
+import type { Cpu } from "../../../shared/cpu/cpu.ts";
+import type { MachineMap } from "../../../shared/layout/map.ts";
+import { PerCpu } from "../../../shared/layout/percpu.ts";
+import type { Oracle } from "../../../shared/mem/oracle.ts";
+import { embedded } from "../../../shared/mem/struct.ts";
 import { L_BEGUN, Lane } from "./lane.ts";
 import type { MachineMemory } from "./machine_memory.ts";
-import type { Recorder } from "./recorder.ts";
+import type { Recorder } from "../recorder.ts";
 import { PRUNED } from "./decider.ts";
 import { FINISHED, type Limits, type Programs, signal } from "./execution.ts";
 import { Scheduler } from "./scheduler.ts";
 import type { SharedState } from "./state_words.ts";
-import type { Strategy } from "./strategy.ts";
+import type { Strategy } from "../strategy.ts";
 import { TracedMemory } from "./traced_memory.ts";
 
 const { slot: SLOT, pending: PENDING } = PerCpu.offset;

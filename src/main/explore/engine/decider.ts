@@ -5,8 +5,8 @@
  * A lane that was just switched to and stands where it was left is not asked to switch away: that would only be another
  * name for a schedule without the visit.
  */
-import { in_nmi, irqs_disabled } from "../../shared/cpu/context.ts";
-import { P_ANY_NMI, P_IPI_CALL, P_IRQ, P_IRQ_WORK, P_IRQ_WORK_LATE, P_TICK } from "../../shared/layout/cpu.ts";
+import { in_nmi, irqs_disabled } from "../../../shared/cpu/context.ts";
+import { P_ANY_NMI, P_IPI_CALL, P_IRQ, P_IRQ_WORK, P_IRQ_WORK_LATE, P_TICK } from "../../../shared/layout/cpu.ts";
 import {
   L_ACCESSES,
   L_ARRIVED,
@@ -33,7 +33,7 @@ import {
 } from "./state_words.ts";
 import { mix1, mix2 } from "./state_hash.ts";
 import { mayDrain, valueAt, wordAt } from "./store_buffer.ts";
-import { DRAIN, GO, IRQ, NMI, NMI_TO, PRUNE, type Strategy, SWITCH, TICK, TIME } from "./strategy.ts";
+import { DRAIN, GO, IRQ, NMI, NMI_TO, PRUNE, type Strategy, SWITCH, TICK, TIME } from "../strategy.ts";
 import { Execution, FINISHED, signal } from "./execution.ts";
 
 /** Interrupts that a lane takes when it pleases the strategy; others are taken at the first chance. */

@@ -5,9 +5,9 @@
  * Words of a CPU's slot and its trace are outside of the hash: the slot follows from where the CPU stands (lane.ts), and
  * nobody decides by the trace. So are statistics, which are changed by count().
  */
-import type { MachineMap } from "../../shared/layout/map.ts";
-import { PerCpu } from "../../shared/layout/percpu.ts";
-import { CpuCounters, CpuSlot, TraceRing } from "../../shared/layout/cpu.ts";
+import type { MachineMap } from "../../../shared/layout/map.ts";
+import { PerCpu } from "../../../shared/layout/percpu.ts";
+import { CpuCounters, CpuSlot, TraceRing } from "../../../shared/layout/cpu.ts";
 import { hashWord1, hashWord2, MemoryHash } from "./state_hash.ts";
 
 /** Memory is put back in pieces of 64 words. */

@@ -3,8 +3,8 @@
  * grace periods, frees and barriers came; two executions that reach the same machine state by different orders may be
  * judged differently, so for the state cache they are different states. Places of objects follow from the machine's.
  */
-import type { Oracle } from "../../shared/mem/oracle.ts";
-import type { Ptr } from "../../shared/mem/struct.ts";
+import type { Oracle } from "../../../shared/mem/oracle.ts";
+import type { Ptr } from "../../../shared/mem/struct.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { mix1, mix2 } from "./state_hash.ts";
 

@@ -3,9 +3,9 @@
  * or interrupts right there; while the CPU is being rebuilt it answers from the log instead of touching memory. An
  * access that differs from the recorded one means that the code keeps state outside shared memory: a divergence.
  */
-import { MachineBug } from "../../shared/base/verdict.ts";
-import type { InterruptSink, Memory } from "../../shared/mem/memory.ts";
-import { WIDE, type Access, type Field, type Ptr } from "../../shared/mem/struct.ts";
+import { MachineBug } from "../../../shared/base/verdict.ts";
+import type { InterruptSink, Memory } from "../../../shared/mem/memory.ts";
+import { WIDE, type Access, type Field, type Ptr } from "../../../shared/mem/struct.ts";
 import type { Lane } from "./lane.ts";
 import {
   describeAccess,
@@ -28,7 +28,7 @@ import {
 import type { MachineMemory } from "./machine_memory.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { append, isFull, newest, valueAt } from "./store_buffer.ts";
-import { READS, WRITES } from "./strategy.ts";
+import { READS, WRITES } from "../strategy.ts";
 
 // Read-modify-writes.
 const XCHG = 0;

@@ -7,7 +7,7 @@
  *   READ_BY_MANY      read by several, written by none
  *   SHARED            touched by several, written by one of them
  */
-import { WRITES } from "./strategy.ts";
+import { WRITES } from "../strategy.ts";
 
 export const WRITTEN = 64;
 const READ_BY_MANY = 254;

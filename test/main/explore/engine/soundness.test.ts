@@ -2,22 +2,22 @@
  * What the explorer must not overlook, hide or make up: each test is the smallest scenario in which an engine once did.
  */
 import { expect, test } from "vitest";
-import { Explorer, type ExplorerOptions } from "../../../src/main/explore/explore.ts";
-import { BARE_KERNEL } from "../../../src/main/explore/kernel.ts";
-import { get, type Operation, result, resultOf, type Scenario, set } from "../../../src/main/explore/scenario.ts";
-import { Bounded } from "../../../src/main/explore/strategies/bounded.ts";
-import { bind_callback } from "../../../src/shared/cpu/callback_table.ts";
-import { local_irq_disable, local_irq_enable } from "../../../src/shared/cpu/context.ts";
-import { type Cpu, per_cpu_ptr } from "../../../src/shared/cpu/cpu.ts";
-import { cpu_random } from "../../../src/shared/cpu/random.ts";
-import { kick } from "../../../src/shared/cpu/sched.ts";
-import { point } from "../../../src/shared/cpu/trace.ts";
-import { CB } from "../../../src/shared/layout/callbacks.ts";
-import { P_IRQ, P_KICK, P_TICK } from "../../../src/shared/layout/cpu.ts";
-import { Globals } from "../../../src/shared/layout/globals.ts";
-import { PerCpu } from "../../../src/shared/layout/percpu.ts";
-import { POINT } from "../../../src/shared/layout/points.ts";
-import { element, offsetof } from "../../../src/shared/mem/struct.ts";
+import { Explorer, type ExplorerOptions } from "../../../../src/main/explore/explore.ts";
+import { BARE_KERNEL } from "../../../../src/main/explore/kernel.ts";
+import { get, type Operation, result, resultOf, type Scenario, set } from "../../../../src/main/explore/scenario.ts";
+import { Bounded } from "../../../../src/main/explore/strategies/bounded.ts";
+import { bind_callback } from "../../../../src/shared/cpu/callback_table.ts";
+import { local_irq_disable, local_irq_enable } from "../../../../src/shared/cpu/context.ts";
+import { type Cpu, per_cpu_ptr } from "../../../../src/shared/cpu/cpu.ts";
+import { cpu_random } from "../../../../src/shared/cpu/random.ts";
+import { kick } from "../../../../src/shared/cpu/sched.ts";
+import { point } from "../../../../src/shared/cpu/trace.ts";
+import { CB } from "../../../../src/shared/layout/callbacks.ts";
+import { P_IRQ, P_KICK, P_TICK } from "../../../../src/shared/layout/cpu.ts";
+import { Globals } from "../../../../src/shared/layout/globals.ts";
+import { PerCpu } from "../../../../src/shared/layout/percpu.ts";
+import { POINT } from "../../../../src/shared/layout/points.ts";
+import { element, offsetof } from "../../../../src/shared/mem/struct.ts";
 
 const { scenario: WORDS, jiffies: JIFFIES } = Globals.offset;
 const { pending: PENDING } = PerCpu.offset;

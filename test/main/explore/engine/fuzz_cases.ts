@@ -3,20 +3,20 @@
  * and interrupts meet; results at places that no other program writes. The threads of the hand-over engine find
  * the default exports by file and name.
  */
-import { BARE_KERNEL, type Kernel } from "../../../src/main/explore/kernel.ts";
-import { get, type Operation, result, type Scenario, scenario, set } from "../../../src/main/explore/scenario.ts";
-import { Random } from "../../../src/shared/base/random.ts";
-import { bind_callback } from "../../../src/shared/cpu/callback_table.ts";
-import { local_irq_restore, local_irq_save } from "../../../src/shared/cpu/context.ts";
-import { per_cpu_ptr } from "../../../src/shared/cpu/cpu.ts";
-import { schedule } from "../../../src/shared/cpu/sched.ts";
-import { point } from "../../../src/shared/cpu/trace.ts";
-import { CB } from "../../../src/shared/layout/callbacks.ts";
-import { P_IRQ, P_IRQ_WORK, P_IRQ_WORK_LATE, P_KICK, P_TICK } from "../../../src/shared/layout/cpu.ts";
-import { Globals } from "../../../src/shared/layout/globals.ts";
-import { PerCpu } from "../../../src/shared/layout/percpu.ts";
-import { POINT } from "../../../src/shared/layout/points.ts";
-import { element, offsetof } from "../../../src/shared/mem/struct.ts";
+import { BARE_KERNEL, type Kernel } from "../../../../src/main/explore/kernel.ts";
+import { get, type Operation, result, type Scenario, scenario, set } from "../../../../src/main/explore/scenario.ts";
+import { Random } from "../../../../src/shared/base/random.ts";
+import { bind_callback } from "../../../../src/shared/cpu/callback_table.ts";
+import { local_irq_restore, local_irq_save } from "../../../../src/shared/cpu/context.ts";
+import { per_cpu_ptr } from "../../../../src/shared/cpu/cpu.ts";
+import { schedule } from "../../../../src/shared/cpu/sched.ts";
+import { point } from "../../../../src/shared/cpu/trace.ts";
+import { CB } from "../../../../src/shared/layout/callbacks.ts";
+import { P_IRQ, P_IRQ_WORK, P_IRQ_WORK_LATE, P_KICK, P_TICK } from "../../../../src/shared/layout/cpu.ts";
+import { Globals } from "../../../../src/shared/layout/globals.ts";
+import { PerCpu } from "../../../../src/shared/layout/percpu.ts";
+import { POINT } from "../../../../src/shared/layout/points.ts";
+import { element, offsetof } from "../../../../src/shared/mem/struct.ts";
 
 const { scenario: WORDS } = Globals.offset;
 const { pending: PENDING } = PerCpu.offset;

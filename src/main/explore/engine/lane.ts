@@ -5,10 +5,10 @@
  * What a lane that runs must know of the others lies in `s`, words that the threads of an engine share; the rest (log,
  * slot at the checkpoint) belongs to the engine that rebuilds.
  */
-import { CpuSlot } from "../../shared/layout/cpu.ts";
+import { CpuSlot } from "../../../shared/layout/cpu.ts";
 import { SpinTurns } from "./livelock.ts";
 import { INTERRUPT, INTERRUPT_AT_ENABLE, LOAD, Log, RMW, STORE } from "./log.ts";
-import type { Operation } from "./scenario.ts";
+import type { Operation } from "../scenario.ts";
 import { WRITTEN } from "./shared_words.ts";
 import { hashWord1, hashWord2, mix1, mix2 } from "./state_hash.ts";
 

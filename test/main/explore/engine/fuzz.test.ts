@@ -3,19 +3,19 @@
  * the same ends with the shared-word filter, the state cache and sleep sets as without.
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Explorer, injectionsOf, LEARNING } from "../../../src/main/explore/explore.ts";
-import { Fleet, STEP_LOG_ENTRIES } from "../../../src/main/explore/hand_over/fleet.ts";
-import { StepLog } from "../../../src/main/explore/hand_over/step_log.ts";
-import { MODELS } from "../../../src/main/explore/options.ts";
-import type { Scenario } from "../../../src/main/explore/scenario.ts";
-import type { MemoryModel } from "../../../src/main/explore/store_buffer.ts";
-import type { Strategy } from "../../../src/main/explore/strategy.ts";
-import { Bounded } from "../../../src/main/explore/strategies/bounded.ts";
-import { RandomWalk } from "../../../src/main/explore/strategies/random_walk.ts";
-import { SleepSets } from "../../../src/main/explore/strategies/sleep_sets.ts";
-import { openSubject } from "../../../src/main/explore/subject.ts";
-import { Globals } from "../../../src/shared/layout/globals.ts";
-import { element } from "../../../src/shared/mem/struct.ts";
+import { Explorer, injectionsOf, LEARNING } from "../../../../src/main/explore/explore.ts";
+import { Fleet, STEP_LOG_ENTRIES } from "../../../../src/main/explore/hand_over/fleet.ts";
+import { StepLog } from "../../../../src/main/explore/hand_over/step_log.ts";
+import { MODELS } from "../../../../src/main/explore/options.ts";
+import type { Scenario } from "../../../../src/main/explore/scenario.ts";
+import type { MemoryModel } from "../../../../src/main/explore/engine/store_buffer.ts";
+import type { Strategy } from "../../../../src/main/explore/strategy.ts";
+import { Bounded } from "../../../../src/main/explore/strategies/bounded.ts";
+import { RandomWalk } from "../../../../src/main/explore/strategies/random_walk.ts";
+import { SleepSets } from "../../../../src/main/explore/strategies/sleep_sets.ts";
+import { openSubject } from "../../../../src/main/explore/subject.ts";
+import { Globals } from "../../../../src/shared/layout/globals.ts";
+import { element } from "../../../../src/shared/mem/struct.ts";
 import large, { small } from "./fuzz_cases.ts";
 
 const { scenario: WORDS } = Globals.offset;

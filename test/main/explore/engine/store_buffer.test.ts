@@ -1,12 +1,12 @@
 /** --tso and --pso: exactly the outcomes that the models allow, from exhaustive search on two bare CPUs. */
 import { expect, test } from "vitest";
-import { Explorer } from "../../../src/main/explore/explore.ts";
-import { BARE_KERNEL } from "../../../src/main/explore/kernel.ts";
-import { get, result, resultOf, scenario, set, type Operation } from "../../../src/main/explore/scenario.ts";
-import type { MemoryModel } from "../../../src/main/explore/store_buffer.ts";
-import type { Cpu } from "../../../src/shared/cpu/cpu.ts";
-import { Globals } from "../../../src/shared/layout/globals.ts";
-import { element } from "../../../src/shared/mem/struct.ts";
+import { Explorer } from "../../../../src/main/explore/explore.ts";
+import { BARE_KERNEL } from "../../../../src/main/explore/kernel.ts";
+import { get, result, resultOf, scenario, set, type Operation } from "../../../../src/main/explore/scenario.ts";
+import type { MemoryModel } from "../../../../src/main/explore/engine/store_buffer.ts";
+import type { Cpu } from "../../../../src/shared/cpu/cpu.ts";
+import { Globals } from "../../../../src/shared/layout/globals.ts";
+import { element } from "../../../../src/shared/mem/struct.ts";
 
 const { scenario: WORDS } = Globals.offset;
 const MODELS: readonly MemoryModel[] = ["sc", "tso", "pso"];

@@ -1,15 +1,15 @@
 /** The engine itself: what it finds, that it finds everything, that a rebuild repeats nothing, that it notices lies. */
 import { expect, test } from "vitest";
-import { Explorer } from "../../../src/main/explore/explore.ts";
-import { get, result, resultOf, set, type Scenario } from "../../../src/main/explore/scenario.ts";
-import { Bounded } from "../../../src/main/explore/strategies/bounded.ts";
-import { scheduleFromText, scheduleToText } from "../../../src/main/explore/strategy.ts";
-import type { Cpu } from "../../../src/shared/cpu/cpu.ts";
-import { wait_event, wake_up } from "../../../src/shared/cpu/sched.ts";
-import { CpuCounters } from "../../../src/shared/layout/cpu.ts";
-import { Globals } from "../../../src/shared/layout/globals.ts";
-import { element, type Ptr } from "../../../src/shared/mem/struct.ts";
-import { BARE_KERNEL } from "../../../src/main/explore/kernel.ts";
+import { Explorer } from "../../../../src/main/explore/explore.ts";
+import { get, result, resultOf, set, type Scenario } from "../../../../src/main/explore/scenario.ts";
+import { Bounded } from "../../../../src/main/explore/strategies/bounded.ts";
+import { scheduleFromText, scheduleToText } from "../../../../src/main/explore/strategy.ts";
+import type { Cpu } from "../../../../src/shared/cpu/cpu.ts";
+import { wait_event, wake_up } from "../../../../src/shared/cpu/sched.ts";
+import { CpuCounters } from "../../../../src/shared/layout/cpu.ts";
+import { Globals } from "../../../../src/shared/layout/globals.ts";
+import { element, type Ptr } from "../../../../src/shared/mem/struct.ts";
+import { BARE_KERNEL } from "../../../../src/main/explore/kernel.ts";
 
 const { scenario: WORDS } = Globals.offset;
 const add = (cpu: Cpu, i: number): void => set(cpu, i, get(cpu, i) + 1);

@@ -6,10 +6,10 @@
  * Decision points are accesses to words that two contexts share (shared_words.ts), named points, stores to another CPU's
  * pending word, and places where a CPU cannot go on.
  */
-import { MachineBug } from "../../shared/base/verdict.ts";
-import { deliverable } from "../../shared/cpu/context.ts";
-import { run_interrupt } from "../../shared/cpu/interrupt.ts";
-import { P_ANY_NMI, P_IRQ_WORK, P_IRQ_WORK_LATE, P_NMI_LOCAL } from "../../shared/layout/cpu.ts";
+import { MachineBug } from "../../../shared/base/verdict.ts";
+import { deliverable } from "../../../shared/cpu/context.ts";
+import { run_interrupt } from "../../../shared/cpu/interrupt.ts";
+import { P_ANY_NMI, P_IRQ_WORK, P_IRQ_WORK_LATE, P_NMI_LOCAL } from "../../../shared/layout/cpu.ts";
 import {
   L_ACCESSES,
   L_ARRIVED,
@@ -23,11 +23,11 @@ import {
   NOT_BLOCKED,
 } from "./lane.ts";
 import { INTERRUPT, keyOf } from "./log.ts";
-import type { Access } from "./recorder.ts";
+import type { Access } from "../recorder.ts";
 import { noteAccess, SHARED } from "./shared_words.ts";
 import { G_LEARNED, G_NMIS_LEFT, G_SHARED_WORDS, G_STEPS, G_TICKS_LEFT } from "./state_words.ts";
 import { remove, valueAt, wordAt } from "./store_buffer.ts";
-import { DRAIN, GO, IRQ, NMI, NMI_TO, READS, SWITCH, TICK, TIME, WRITES } from "./strategy.ts";
+import { DRAIN, GO, IRQ, NMI, NMI_TO, READS, SWITCH, TICK, TIME, WRITES } from "../strategy.ts";
 import { Decider, FORCED_INTERRUPTS, OPTIONAL_IRQS } from "./decider.ts";
 
 export abstract class Scheduler extends Decider {
