@@ -33,11 +33,11 @@ export interface Forbidden extends Observing {
   readonly vacuity: Scenario;
 }
 /** Some execution must end so. */
-interface Allowed extends Observing {
+export interface Allowed extends Observing {
   readonly verdict: "A";
 }
 /** The machine itself must stop, with the outcome in its message. */
-interface Detector extends Test {
+export interface Detector extends Test {
   readonly verdict: "detector";
 }
 export type Litmus = Forbidden | Allowed | Detector;
