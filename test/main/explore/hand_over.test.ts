@@ -7,6 +7,7 @@ import { StepLog } from "../../../src/main/explore/hand_over/step_log.ts";
 import type { Schedule } from "../../../src/main/explore/strategy.ts";
 import { openSubject, type Subject } from "../../../src/main/explore/subject.ts";
 import { RandomWalk } from "../../../src/main/explore/strategies/random_walk.ts";
+import silent from "./silent_scenario.ts";
 import { Replay } from "../../../src/main/explore/strategies/replay.ts";
 
 const SCHEDULES = 200;
@@ -65,3 +66,14 @@ test.each(entries.map((entry) => [entry.name, entry] as const))(
     expect(executed.length).toBe(SCHEDULES);
   },
 );
+
+test("threads that take no step are given up", async () => {
+  const silentFleet = new Fleet(1, 500);
+  try {
+    const file = new URL("silent_scenario.ts", import.meta.url);
+    const subject = openSubject({ name: "silent", file, scenario: silent, happens: false }, {});
+    await expect(silentFleet.run(subject, { schedules: [[]] }, false)).rejects.toThrow(/has taken a step for 0.5 s/);
+  } finally {
+    await silentFleet.close();
+  }
+});

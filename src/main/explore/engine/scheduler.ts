@@ -3,8 +3,8 @@
  * points (decider.ts) does what was chosen. How one lane lets another run is the engine's business: nested calls on one
  * thread (engine.ts), or a hand-over between threads (hand_over/).
  *
- * Decision points are accesses to words that two contexts share (shared_words.ts), named points, stores to another CPU's
- * pending word, and places where a CPU cannot go on.
+ * Decision points are accesses to words that two contexts share (shared_words.ts), named points, raise(), and
+ * places where a CPU cannot go on.
  */
 import { MachineBug } from "../../../shared/base/verdict.ts";
 import { deliverable } from "../../../shared/cpu/context.ts";

@@ -2,7 +2,7 @@
  * The shared-word filter: only words that two contexts (CPU x nesting level) touch, one of them writing, can matter to
  * anybody else, so only they are decision points. Learned, and only growing. One byte for each word of memory:
  *   0                 nobody yet
- *   c                 read by context c alone          (c from 1 to MAX_CONTEXT)
+ *   c                 read by context c alone          (c from 1 on, below WRITTEN)
  *   c | WRITTEN       touched by context c alone, written too
  *   READ_BY_MANY      read by several, written by none
  *   SHARED            touched by several, written by one of them

@@ -11,7 +11,7 @@ export interface Confirmation {
   readonly difference: string | undefined;
 }
 
-/** @throws Error  when a thread dies or does not answer */
+/** A thread that dies or does not answer is a difference, too. */
 export async function confirmOnWorkers(subject: Subject, schedule: Schedule): Promise<Confirmation> {
   const { explorer } = subject;
   const log = StepLog.of(STEP_LOG_ENTRIES);
@@ -26,6 +26,8 @@ export async function confirmOnWorkers(subject: Subject, schedule: Schedule): Pr
     if (at !== -1) difference = `step ${at}: one thread: ${log.describe(at)}; workers: ${fleet.steps.describe(at)}`;
     else if (executed.message !== failure?.message) difference = `the verdict: ${executed.message ?? "clean"}`;
     return { threads, steps, difference };
+  } catch (error) {
+    return { threads, steps, difference: error instanceof Error ? error.message : String(error) };
   } finally {
     await fleet.close();
   }

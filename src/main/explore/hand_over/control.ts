@@ -88,7 +88,7 @@ export class Control {
     const at = FIRST_BATON + BATON_STRIDE * lane;
     for (let spins = SPINS; spins > 0 && Atomics.load(words, at) === WAITS; spins--);
     while (Atomics.load(words, at) === WAITS) {
-      // A lane may have nothing to do for as long as the others explore: only a dismissal ends that.
+      // A lane may have nothing to do for as long as the others explore; the main thread watches for silence (fleet.ts).
       Atomics.wait(words, at, WAITS, PATIENCE_MS);
     }
     const baton = Atomics.exchange(words, at, WAITS);

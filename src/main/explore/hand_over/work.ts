@@ -5,10 +5,13 @@ import type { Overrides } from "../overrides.ts";
 import type { StrategyParameters, StrategyName } from "../strategy_names.ts";
 import type { Pick, Schedule } from "../strategy.ts";
 
+/** Those whose whole state lies in words that threads can share. */
+type SamplerName = Exclude<StrategyName, "portfolio" | "bounded" | "sleep-sets">;
+
 /** A number of schedules that are repeated, one execution each; or executions of one strategy. */
 export type Work =
   | { readonly schedules: readonly Schedule[] }
-  | { readonly strategy: StrategyName; readonly parameters: StrategyParameters; readonly executions: number };
+  | { readonly strategy: SamplerName; readonly parameters: StrategyParameters; readonly executions: number };
 
 /** The payload of each thread. Every thread builds the scenario from its module; memory is shared and booted. */
 export interface ThreadTask {
