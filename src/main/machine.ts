@@ -31,6 +31,10 @@ const {
   kernel_behaviour: KERNEL_BEHAVIOUR,
   spurious: SPURIOUS,
   tiny: TINY,
+  nolock_variant: NOLOCK_VARIANT,
+  unbatched: UNBATCHED,
+  hooks: HOOKS,
+  rcu_min_cached_objs: RCU_MIN_CACHED_OBJS,
   panic_on_warn: PANIC_ON_WARN,
   poison_free: POISON_FREE,
   nmi_handler: NMI_HANDLER,
@@ -56,6 +60,13 @@ export interface MachineConfig {
   /** Probability that a trylock fails for no reason. */
   readonly spurious: number;
   readonly tiny: boolean;
+  /** VARIANT_* */
+  readonly nolockVariant: number;
+  readonly unbatched: boolean;
+  /** HOOK_* bits. */
+  readonly hooks: number;
+  /** Pages that each CPU keeps for kfree_rcu(). */
+  readonly rcuMinCachedObjs: number;
 }
 /** What its threads do. */
 export interface MachineThreads {
@@ -226,6 +237,10 @@ function powerOn(mem: BareMemory, map: MachineMap, config: MachineConfig): void 
   mem.poke(globals, KERNEL_BEHAVIOUR, config.kernelBehaviour);
   mem.poke(globals, SPURIOUS, Math.min(Math.round(config.spurious * 2 ** 32), 2 ** 32 - 1) | 0);
   mem.poke(globals, TINY, config.tiny ? 1 : 0);
+  mem.poke(globals, NOLOCK_VARIANT, config.nolockVariant);
+  mem.poke(globals, UNBATCHED, config.unbatched ? 1 : 0);
+  mem.poke(globals, HOOKS, config.hooks);
+  mem.poke(globals, RCU_MIN_CACHED_OBJS, config.rcuMinCachedObjs);
   mem.poke(globals, PANIC_ON_WARN, 1);
   mem.poke(globals, POISON_FREE, 1);
   mem.poke(globals, NMI_HANDLER, CB.nmi_handler);

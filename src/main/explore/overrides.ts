@@ -24,6 +24,10 @@ const LETTERS: Readonly<Record<Setting, string>> = {
   kernel_behaviour: "K",
   spurious: "S",
   tiny: "C",
+  nolock_variant: "V",
+  unbatched: "U",
+  hooks: "H",
+  rcu_min_cached_objs: "P",
 };
 const SETTINGS = Object.keys(LETTERS) as readonly Setting[];
 const WITHOUT = "X";

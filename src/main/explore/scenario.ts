@@ -54,7 +54,18 @@ export interface Scenario {
   /** True: an oracle watches every object, reader, grace period and barrier. */
   readonly oracle?: boolean;
 }
-export type ConfigWord = "irqwork_mode" | "barrier_order" | "kernel_behaviour" | "spurious" | "tiny" | "panic_on_warn";
+/** Words of globals that a scenario may set; the others, and those it leaves out, are 0. */
+export type ConfigWord =
+  | "irqwork_mode"
+  | "barrier_order"
+  | "kernel_behaviour"
+  | "spurious"
+  | "tiny"
+  | "panic_on_warn"
+  | "nolock_variant"
+  | "unbatched"
+  | "hooks"
+  | "rcu_min_cached_objs";
 
 /** Declares a scenario: the identity, with the type. */
 export function scenario(of: Scenario): Scenario {

@@ -3,6 +3,8 @@
  * parameter: it is on the first and the last line of a run, and it is how a run is repeated.
  */
 import { HZ } from "../../shared/base/limits.ts";
+import { VARIANT_MERGED } from "../../shared/layout/globals.ts";
+import { RCU_MIN_CACHED_OBJS } from "../../shared/layout/kvfree_rcu.ts";
 import type { MachineShape } from "../../shared/layout/map.ts";
 import { BARRIER_ORDER, IRQWORK, KERNEL_BEHAVIOUR, keysOf } from "../behaviour.ts";
 import { UnsupportedError, UsageError } from "../errors.ts";
@@ -149,6 +151,10 @@ export function machineConfig(config: TortureConfig): MachineConfig {
     irqwork: IRQWORK[config.irqwork],
     barrierOrder: BARRIER_ORDER[config.barrierOrder],
     kernelBehaviour: config.kernelBehaviour.reduce((bits, name) => bits | KERNEL_BEHAVIOUR[name], 0),
+    nolockVariant: VARIANT_MERGED,
+    unbatched: false,
+    hooks: 0,
+    rcuMinCachedObjs: RCU_MIN_CACHED_OBJS,
   };
 }
 

@@ -24,6 +24,11 @@ export const KB_K2 = 8; // rcu K-2: the barrier does not wait for a shrinker tha
 export const KB_INIT_ON_FREE = 16; // B23: kfree_nolock ignores init_on_free
 export const KB_K3 = 32; // rcu E22: a barrier overlooks the batch that another one is just queueing
 
+/** globals.nolock_variant: which form of kfree_rcu_nolock() the machine has; slub spec 13. */
+export const VARIANT_MERGED = 0; // as merged in 7.3
+export const VARIANT_V3 = 1; // June 2026
+export const VARIANT_RFC = 2; // February 2026
+
 /** Room for lock classes. */
 export const MAX_LOCK_CLASSES = 64;
 
@@ -36,6 +41,13 @@ export const Globals = struct(
     irqwork_mode: u32,
     barrier_order: u32,
     kernel_behaviour: u32,
+    nolock_variant: u32,
+    /** 1: as without CONFIG_KVFREE_RCU_BATCHED: kfree_rcu() is one call_rcu() per object. */
+    unbatched: u32,
+    /** Debugging and accounting facilities that are on: HOOK_* bits. */
+    hooks: u32,
+    /** Pages that each CPU keeps for kfree_rcu(); 0: none, so objects are linked through their heads. */
+    rcu_min_cached_objs: u32,
     /** Probability that a trylock fails for no reason, in units of 2^-32. */
     spurious: u32,
     /** 1: sheaf capacity, barn limits and batches shrink, so that rare paths become common. */

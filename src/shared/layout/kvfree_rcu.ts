@@ -17,6 +17,8 @@ export const KVFREE_RCU_OFFSET_LIMIT = 4096;
 export const KFREE_DRAIN_JIFFIES = 5 * HZ;
 /** From this many pending objects on the monitor comes with the next tick: what fits in the kernel's bulk page. */
 export const KVFREE_BULK_MAX_ENTR = 507;
+/** Pages of pointers that a CPU keeps in reserve, unless configured otherwise. */
+export const RCU_MIN_CACHED_OBJS = 5;
 /** Batches of a CPU that can wait for a grace period while the next one is filled. */
 export const KFREE_N_BATCHES = 2;
 
