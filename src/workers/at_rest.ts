@@ -31,8 +31,12 @@ type Complain = (what: string, found: number) => void;
 
 /** Waits until everything is at rest. @returns what still is not, after some time. @context Task, may sleep */
 export function wait_until_at_rest(cpu: Cpu): string[] {
-  for (let left = PATIENCE; left > 0 && check_at_rest(cpu).length > 0; left--) schedule(cpu);
-  return check_at_rest(cpu);
+  let problems = check_at_rest(cpu);
+  for (let left = PATIENCE; left > 0 && problems.length > 0; left--) {
+    schedule(cpu);
+    problems = check_at_rest(cpu);
+  }
+  return problems;
 }
 
 /** What is not at rest, in words; nothing if all is. @context Task on this CPU, the others at rest */

@@ -57,6 +57,13 @@ export interface Strategy {
   begin(): boolean;
   /** @returns an index into point.choices, or PRUNE. */
   choose(point: DecisionPoint): number;
+  /**
+   * After choose() let the lane go on: at how many decision points from here it would do so again, as long as what else
+   * could run stays the same. The engine does not ask there.
+   */
+  quiet?(): number;
+  /** So many decision points went by without a question. */
+  passed?(points: number): void;
   /** The execution is over. @param points  decision points it had. @param learned  true if new words became shared. */
   end(points: number, learned: boolean): void;
 }

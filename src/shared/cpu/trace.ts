@@ -64,7 +64,7 @@ export const EV_OP = 21;
 /** Records an event. @context Any */
 export function trace(cpu: Cpu, event: number, a: number, b: number): void {
   const mem = cpu.mem;
-  if (mem.rebuilding) return;
+  if (!mem.tracing) return;
   const ring = this_cpu_ptr(cpu, TRACE);
   const head = mem.peek(ring, HEAD);
   const at = (head % TRACE_ENTRIES) * 4;

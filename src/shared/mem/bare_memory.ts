@@ -12,6 +12,7 @@ export class BareMemory implements Memory {
   readonly words: Int32Array;
   readonly bytes: Uint8Array;
   readonly rebuilding = false;
+  readonly tracing = true;
   protected readonly own: number;
   protected sink: InterruptSink | undefined;
 

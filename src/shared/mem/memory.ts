@@ -17,6 +17,8 @@ export interface Memory {
   readonly words: Int32Array;
   /** True while an operation is re-executed from its log (explorer): what lies outside the machine must not repeat. */
   readonly rebuilding: boolean;
+  /** Does anybody read the trace rings of this machine? (The explorer prints the accesses themselves.) */
+  readonly tracing: boolean;
 
   // Plain fields: one owner, or under a lock.
   read<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, "plain", V>): V;

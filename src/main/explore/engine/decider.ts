@@ -8,6 +8,7 @@
 import { in_nmi, irqs_disabled } from "../../../shared/cpu/context.ts";
 import { P_ANY_NMI, P_IPI_CALL, P_IRQ, P_IRQ_WORK, P_IRQ_WORK_LATE, P_TICK } from "../../../shared/layout/cpu.ts";
 import {
+  BLOCKED_RELAX,
   L_ACCESSES,
   L_ARRIVED,
   L_BEGUN,
@@ -34,7 +35,7 @@ import {
 import { mix1, mix2 } from "./state_hash.ts";
 import { mayDrain, valueAt, wordAt } from "./store_buffer.ts";
 import { DRAIN, GO, IRQ, NMI, NMI_TO, PRUNE, type Strategy, SWITCH, TICK, TIME } from "../strategy.ts";
-import { Execution, FINISHED, signal } from "./execution.ts";
+import { ALONE, Execution, FINISHED, signal } from "./execution.ts";
 
 /** Interrupts that a lane takes when it pleases the strategy; others are taken at the first chance. */
 export const OPTIONAL_IRQS = P_IPI_CALL | P_IRQ | P_TICK | P_IRQ_WORK_LATE;
@@ -95,10 +96,24 @@ export abstract class Decider extends Execution {
       for (let bits = irqs; bits !== 0; bits &= bits - 1) decision.offer(IRQ + 31 - Math.clz32(bits & -bits), -1);
     }
     if (g[G_TICKS_LEFT] > 0 && !ended) decision.offer(TICK, -1);
-    return decision.count === 1 ? decision.choices[0] : this.ask(lane, blocked, point);
+    if (decision.count > 1) return this.ask(lane, blocked, point, irqs);
+    if (this.mayBeQuiet(lane, blocked, irqs)) this.quiet = ALONE;
+    return decision.choices[0];
   }
-  private ask(lane: Lane, blocked: boolean, point: number): number {
+  /**
+   * Does what can happen stay as it is until endQuiet()? A spinning lane may go on after any store, buffered stores are
+   * choices of their own, and so are named points if NMIs hit there only. Where a lane has just arrived others were not
+   * offered. What else there is, pending bits, blocked lanes, contexts, does not change behind the scheduler's back.
+   */
+  private mayBeQuiet(lane: Lane, blocked: boolean, irqs: number): boolean {
+    if (blocked || lane.s[L_ARRIVED] !== 0 || irqs !== 0) return false;
+    if (this.limits.model !== "sc" || this.limits.nmiPoints !== undefined) return false;
+    for (const other of this.lanes) if (other.s[L_BLOCKED] === BLOCKED_RELAX) return false;
+    return true;
+  }
+  private ask(lane: Lane, blocked: boolean, point: number, irqs: number): number {
     const { decision } = this;
+    this.endQuiet();
     decision.lane = lane.id;
     decision.access = lane.s[L_ACCESSES];
     decision.blocked = blocked;
@@ -106,10 +121,12 @@ export abstract class Decider extends Execution {
     if (this.wantsAccesses) this.listAccesses();
     if (this.memory.hashing) this.hashState(lane);
     this.g[G_POINTS]++;
-    const index = (this.strategy as Strategy).choose(decision);
+    const strategy = this.strategy as Strategy;
+    const index = strategy.choose(decision);
     if (index === PRUNE) throw PRUNED;
     const choice = decision.choices[index];
     if (index !== 0) this.recordPick(lane, choice);
+    else if (strategy.quiet !== undefined && this.mayBeQuiet(lane, blocked, irqs)) this.quiet = strategy.quiet();
     return choice;
   }
   private listAccesses(): void {

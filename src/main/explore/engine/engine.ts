@@ -2,11 +2,13 @@
  * The explorer's engine on one thread: nested execution with re-execution.
  *
  *   - To let B run while A stands before an access, the engine calls B's operations from inside A's access.
- *   - To go on with a lane deeper on the JavaScript stack, those above are unwound by a private exception (UNWIND) and
- *     rebuilt later: the slot is put back, and the current operation runs again with the answers in its log.
+ *   - A lane is rebuilt by putting its slot back and running its current operation again with the answers in its log.
+ *   - To go on with a lane deeper on the JavaScript stack, those above are unwound by a private exception (UNWIND), to be
+ *     rebuilt when it is their turn again; or, if its log is shorter than that of the lane above, it is rebuilt on top.
+ *     Its frame below is then abandoned: when it is reached again it only unwinds.
  *
  * Sound because whatever outlives an access lies in shared memory or in the slot, and operations are deterministic; a
- * rebuild that differs from its log is reported as a divergence. At most one frame of each lane is on the stack.
+ * rebuild that differs from its log is reported as a divergence. At most one frame of each lane is alive.
  */
 import { MachineBug } from "../../../shared/base/verdict.ts";
 import { attachCpu } from "../../../shared/cpu/boot.ts";
@@ -30,6 +32,11 @@ const { slot: SLOT, pending: PENDING } = PerCpu.offset;
 /** Thrown through the frames of a lane that must make room for one below it. Nobody else sees it. */
 const UNWIND = signal();
 
+/** What unwinding costs, in accesses that are answered from a log. */
+const UNWINDING = 20;
+/** Frames on the stack, abandoned ones included. */
+const MAX_DEPTH = 24;
+
 /** The lanes of a machine, on the words that their threads share. */
 export function lanesOf(map: MachineMap, words: Int32Array, state: SharedState): readonly Lane[] {
   return state.lanes.map((s, id) => {
@@ -42,7 +49,9 @@ export class Engine extends Scheduler {
   readonly lanes: readonly Lane[];
   readonly cpus: readonly Cpu[];
   private readonly memories: readonly TracedMemory[];
-  private readonly stack: Lane[] = [];
+  /** Frames that the execution has had so far, and those that are on the stack. */
+  private frames = 0;
+  private depth = 0;
   private target: Lane;
 
   constructor(
@@ -68,7 +77,8 @@ export class Engine extends Scheduler {
   run(strategy: Strategy, recorder?: Recorder): boolean {
     this.memory.restore();
     this.recorder = recorder;
-    this.stack.length = 0;
+    this.frames = 0;
+    this.depth = 0;
     for (const traced of this.memories) traced.rebuilding = false;
     this.beginExecution(strategy);
     this.solo = false;
@@ -80,6 +90,7 @@ export class Engine extends Scheduler {
       if (e === PRUNED) pruned = true;
       else if (e !== FINISHED) throw e;
     } finally {
+      this.endQuiet();
       this.solo = true;
       // A failure may have left lanes half rebuilt; who looks at the machine now looks at memory.
       for (const traced of this.memories) traced.rebuilding = false;
@@ -91,8 +102,9 @@ export class Engine extends Scheduler {
   /** Runs a lane on top of the stack until it is unwound. */
   private enter(lane: Lane): void {
     const traced = this.memories[lane.id];
-    lane.onStack = true;
-    this.stack.push(lane);
+    const frame = ++this.frames;
+    lane.frame = frame;
+    this.depth++;
     if (lane.s[L_BEGUN] !== 0) {
       lane.restoreSlot();
       traced.rebuilding = true;
@@ -110,15 +122,23 @@ export class Engine extends Scheduler {
     } catch (e) {
       if (e !== UNWIND) throw e;
     }
-    this.stack.pop();
-    lane.onStack = false;
+    this.depth--;
+    if (lane.frame === frame) lane.frame = 0;
   }
   protected override runOther(lane: Lane, next: Lane): void {
+    const { frame } = lane;
     this.target = next;
-    while (this.target !== lane) {
-      if (this.target.onStack) throw UNWIND; // Deeper: those above it make room.
+    if (next.frame !== 0 && !this.isRebuiltOnTop(lane, next)) throw UNWIND;
+    this.enter(next);
+    // Whoever is next now has a frame below, or it is this one; an abandoned frame never goes on.
+    while (this.target !== lane || lane.frame !== frame) {
+      if (this.target.frame !== 0 || lane.frame !== frame) throw UNWIND;
       this.enter(this.target);
     }
+  }
+  /** `next` has a frame below `lane`'s. Is it cheaper to leave that and rebuild it here than to unwind and rebuild `lane`? */
+  private isRebuiltOnTop(lane: Lane, next: Lane): boolean {
+    return this.depth < MAX_DEPTH && next.log.length < lane.log.length + UNWINDING;
   }
   protected override isRebuilding(lane: Lane): boolean {
     return this.memories[lane.id].rebuilding;

@@ -39,6 +39,9 @@ const MAX_FORCED_TICKS_WITHOUT_TIMER = 48;
 /** After this many forced ticks in a row time jumps to the next armed timer. */
 const TICKS_BEFORE_JUMP = 16;
 
+/** Nobody but the running lane can do anything. */
+export const ALONE = -1;
+
 /** Something to throw that nobody sees: it lacks what makes a real Error cost as much again as the throw. */
 export function signal(): Error {
   return Object.create(Error.prototype) as Error;
@@ -88,11 +91,17 @@ export abstract class Execution {
   solo = true;
   protected readonly programs: Programs;
   protected strategy: Strategy | undefined;
+  /** Programs that have an operation. */
+  private readonly programCount: number;
   protected everyAccess = false;
   protected wantsAccesses = false;
   /** Mixed into the state hash by whoever keeps state beside the machine (oracle_history.ts). */
   history1 = 0;
   history2 = 0;
+  /** Decision points that the running lane passes without a question, or ALONE; 0: each is decided. */
+  protected quiet = 0;
+  /** Of them, those that went by. */
+  private passedPoints = 0;
   protected readonly g: Int32Array;
   protected readonly owners: Uint8Array;
   protected readonly words: Int32Array;
@@ -105,6 +114,7 @@ export abstract class Execution {
     this.g = state.scheduler;
     this.owners = state.owners;
     this.programs = programs;
+    this.programCount = programs.cpus.filter((program) => program.length > 0).length;
     this.limits = limits;
   }
 
@@ -120,7 +130,7 @@ export abstract class Execution {
     g[G_FINAL_DONE] = this.programs.final === undefined ? 1 : 0;
     g[G_LEARNED] = 0;
     g[G_PICK_COUNT] = 0;
-    g[G_PROGRAMS_LEFT] = this.programs.cpus.filter((program) => program.length > 0).length;
+    g[G_PROGRAMS_LEFT] = this.programCount;
     this.history1 = 0;
     this.history2 = 0;
     for (const lane of this.lanes) lane.reset();
@@ -137,6 +147,24 @@ export abstract class Execution {
   get steps(): number {
     return this.g[G_STEPS];
   }
+  /** The running lane stands before a decision point. @returns true if there is nothing to decide. */
+  protected passes(): boolean {
+    if (this.quiet > 0) {
+      this.quiet--;
+      this.passedPoints++;
+      return true;
+    }
+    return this.quiet === ALONE;
+  }
+  /** Something has changed for somebody: from now on each decision point counts. */
+  endQuiet(): void {
+    this.quiet = 0;
+    if (this.passedPoints === 0) return;
+    this.g[G_POINTS] += this.passedPoints;
+    this.strategy?.passed?.(this.passedPoints);
+    this.passedPoints = 0;
+  }
+
   /** Decision points at which there was a choice. */
   get points(): number {
     return this.g[G_POINTS];
@@ -171,10 +199,14 @@ export abstract class Execution {
         this.recorder?.operation?.(lane.id, done);
         return this.finalOperation;
       }
-      if (this.isFinalDone() && this.lanes.every((other) => other.s[L_BEGUN] === 0 || !this.isEnabled(other)))
-        throw FINISHED;
+      if (this.isFinalDone() && this.allAtRest()) throw FINISHED;
     }
     return this.programs.idle;
+  }
+  /** What has begun, handlers above all, has ended or waits. */
+  private allAtRest(): boolean {
+    for (const lane of this.lanes) if (lane.s[L_BEGUN] !== 0 && this.isEnabled(lane)) return false;
+    return true;
   }
   private readonly finalOperation: Operation = (cpu) => {
     this.programs.final?.(cpu);
@@ -184,6 +216,7 @@ export abstract class Execution {
   protected operationEnded(lane: Lane): void {
     const { s } = lane;
     const busy = this.isBusy(lane);
+    this.endQuiet();
     lane.checkpoint();
     if (!busy) return;
     this.recorder?.operationEnd?.(lane.id, s[L_DONE]);
@@ -239,6 +272,7 @@ export abstract class Execution {
   }
 
   protected setPending(lane: Lane, set: number, clear: number): void {
+    this.endQuiet();
     this.memory.set(lane.pending, (this.words[lane.pending] | set) & ~clear);
   }
   /** Can this lane make a step? */

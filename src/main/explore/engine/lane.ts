@@ -46,7 +46,7 @@ export const MAX_BUFFERED = 32;
 export const LANE_WORDS = L_BUFFER + 2 * MAX_BUFFERED;
 
 export const NOT_BLOCKED = 0;
-const BLOCKED_RELAX = 1;
+export const BLOCKED_RELAX = 1;
 export const BLOCKED_WAIT = 2;
 
 export class Lane {
@@ -57,7 +57,8 @@ export class Lane {
   readonly pending: number;
   /** Result of the access that was last answered from the log. */
   result = 0;
-  onStack = false;
+  /** Its frame on the JavaScript stack of the one-thread engine; 0: none. */
+  frame = 0;
   /** Being rebuilt: its next access was counted before it was suspended. */
   resuming = false;
   /** Who it is for the shared-word filter: CPU and nesting level, from 1 on. And the mark of words that it alone writes. */
@@ -97,7 +98,7 @@ export class Lane {
     s[L_ACCESSES] = 0;
     s[L_ARRIVED] = 0;
     s[L_BUFFERED] = 0;
-    this.onStack = false;
+    this.frame = 0;
     this.resuming = false;
     this.setLevel(0);
     this.unblock();

@@ -10,8 +10,8 @@ import { PerCpu } from "../../../shared/layout/percpu.ts";
 import { CpuCounters, CpuSlot, TraceRing } from "../../../shared/layout/cpu.ts";
 import { hashWord1, hashWord2, MemoryHash } from "./state_hash.ts";
 
-/** Memory is put back in pieces of 64 words. */
-const PIECE_SHIFT = 6;
+/** Memory is put back in pieces of 16 words: a cache line. */
+const PIECE_SHIFT = 4;
 const PIECE_WORDS = 1 << PIECE_SHIFT;
 
 export class MachineMemory {

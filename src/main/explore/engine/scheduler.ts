@@ -90,6 +90,7 @@ export abstract class Scheduler extends Decider {
     } else this.deliverAll(lane, INTERRUPT); // Nothing better to do.
   }
   private decideBefore(lane: Lane, index: number, effect: number, point: number): void {
+    if (this.passes()) return;
     const { s } = lane;
     for (;;) {
       s[L_NEXT_WORD] = index;
@@ -136,6 +137,7 @@ export abstract class Scheduler extends Decider {
   /** Does what was chosen at a decision point of `lane`. */
   private perform(lane: Lane, choice: number, blocked: boolean): void {
     const { g } = this;
+    this.endQuiet();
     if (choice === NMI) {
       g[G_NMIS_LEFT]--;
       this.interrupt(lane, P_NMI_LOCAL, INTERRUPT, true);
@@ -164,6 +166,7 @@ export abstract class Scheduler extends Decider {
 
   /** Runs an interrupt on `lane`, nested in what it does. */
   private interrupt(lane: Lane, bit: number, kind: number, chosen: boolean): void {
+    this.endQuiet();
     this.recorder?.interrupt?.(lane.id, bit, chosen);
     if (this.memory.hashing) lane.enterInterrupt();
     if (this.limits.model === "tso") this.drainAll(lane); // As x86 does when it takes an interrupt.
@@ -182,6 +185,7 @@ export abstract class Scheduler extends Decider {
     run_interrupt(this.cpus[lane.id], bit);
     s[L_BLOCKED] = blocked;
     lane.setLevel(level);
+    this.endQuiet();
     if (this.isRebuilding(lane)) return; // It had ended before the lane was suspended.
     if (this.memory.hashing) lane.leaveInterrupt();
     this.recorder?.interruptEnd?.(lane.id, bit);
@@ -208,6 +212,7 @@ export abstract class Scheduler extends Decider {
   wait(lane: Lane, seen: number): void {
     if (this.solo) throw new MachineBug(lane.id, "waits during set-up or check");
     this.countStep(lane);
+    this.endQuiet();
     lane.blockWait(seen);
     this.standBlocked(lane);
   }
@@ -215,6 +220,7 @@ export abstract class Scheduler extends Decider {
   relax(lane: Lane): void {
     if (this.solo) throw new MachineBug(lane.id, "spins during set-up or check");
     this.countStep(lane);
+    this.endQuiet();
     lane.blockRelax();
     this.standBlocked(lane);
     if (

@@ -41,6 +41,7 @@ export class TracedMemory implements Memory {
   readonly words: Int32Array;
   /** True from the start of a rebuild until the CPU again stands where it was suspended. */
   rebuilding = false;
+  readonly tracing = false;
   readonly lane: Lane;
   private readonly scheduler: Scheduler;
   private readonly memory: MachineMemory;
@@ -251,6 +252,7 @@ export class TracedMemory implements Memory {
     const { lane, scheduler } = this;
     scheduler.stepAside(lane);
     if (this.buffersStores) scheduler.drainAll(lane);
+    scheduler.endQuiet();
     const before = this.words[index];
     this.memory.set(index, before | bits);
     lane.log.push(keyOf(RAISE, index), 0, bits);

@@ -88,6 +88,7 @@ export class HandOverEngine extends Scheduler {
         this.operationEnded(own);
       }
     } catch (e) {
+      this.endQuiet();
       this.solo = true;
       this.leave(e);
     }

@@ -1,11 +1,11 @@
 /**
  * Where the sampling strategies put interrupts and ticks. NMIs and ticks could hit anywhere: they are spread evenly over
  * the execution, of which the learned length says how much is still to come (Knuth's selection sampling: with k left to
- * place and n points ahead, place one here with probability k/n). Pending interrupts wait for their CPU to take them, buffered
+ * place and n points ahead, the first of these is a place with probability k/n, and so on). Pending interrupts wait for their CPU to take them, buffered
  * stores to reach memory: neither is limited in number, and each happens soon.
  */
 import { IRQ, type DecisionPoint } from "../strategy.ts";
-import { LENGTH, TO_PLACE, type StoredRandom } from "./state.ts";
+import { LENGTH, NEXT_PLACE, TO_PLACE, type StoredRandom } from "./state.ts";
 
 /** With what probability a pending interrupt is taken at a point, or a buffered store drained. */
 const ACCEPTANCE = 0.25;
@@ -34,6 +34,19 @@ export class Injections {
   }
   begin(): void {
     this.state[TO_PLACE] = this.perExecution;
+    this.drawPlace(0);
+  }
+  /** Number of the decision point at which the next one hits; Infinity: none is left. */
+  get nextPlace(): number {
+    return this.state[TO_PLACE] === 0 ? Infinity : this.state[NEXT_PLACE];
+  }
+  /** Draws the next place from decision point number `at` on. */
+  private drawPlace(at: number): void {
+    const left = this.state[TO_PLACE];
+    const ahead = Math.max(left, this.state[LENGTH] - at);
+    let passed = 0;
+    while (passed < ahead - left && this.random.below(ahead - passed) >= left) passed++;
+    this.state[NEXT_PLACE] = at + passed;
   }
   /** False: everything has been placed, and from then on nothing was asked where it was the only question. */
   get couldGoOn(): boolean {
@@ -42,14 +55,12 @@ export class Injections {
 
   /** @returns index of the NMI or tick to inject at decision point number `at`, or 0. */
   place(point: DecisionPoint, at: number): number {
-    const left = this.state[TO_PLACE];
-    if (left === 0) return 0;
+    if (at < this.nextPlace) return 0;
     let offered = 0;
     for (let i = 1; i < point.count; i++) if (isPlaced(point, i)) offered++;
+    if (offered > 0) this.state[TO_PLACE]--;
+    this.drawPlace(at + 1);
     if (offered === 0) return 0;
-    const ahead = Math.max(left, this.state[LENGTH] - at);
-    if (this.random.below(ahead) >= left) return 0;
-    this.state[TO_PLACE] = left - 1;
     let n = this.random.below(offered);
     for (let i = 1; ; i++) if (isPlaced(point, i) && n-- === 0) return i;
   }

@@ -9,7 +9,7 @@
 import type { DecisionPoint } from "../strategy.ts";
 import { BEHIND_PRIORITIES, Priorities } from "./priorities.ts";
 import { Sampler } from "./sampler.ts";
-import { LENGTH, STRATEGY_WORDS } from "./state.ts";
+import { AT, LENGTH, STRATEGY_WORDS } from "./state.ts";
 
 const CHANGES = BEHIND_PRIORITIES;
 const MAX_DEPTH = 64;
@@ -39,5 +39,11 @@ export class Pct extends Sampler {
       if (state[CHANGES + i] === at) priorities.lower(point, priorities.highest(point), i - depth);
     }
     return priorities.highest(point);
+  }
+  quiet(): number {
+    const { state, depth } = this;
+    let next = Infinity;
+    for (let i = 1; i < depth; i++) if (state[CHANGES + i] >= state[AT]) next = Math.min(next, state[CHANGES + i]);
+    return this.quietUntil(next);
   }
 }

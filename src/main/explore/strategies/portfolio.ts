@@ -70,6 +70,12 @@ export class Portfolio implements Strategy {
   choose(point: DecisionPoint): number {
     return this.current.choose(point);
   }
+  quiet(): number {
+    return this.current.quiet?.() ?? 0;
+  }
+  passed(points: number): void {
+    this.current.passed?.(points);
+  }
   end(points: number, learned: boolean): void {
     this.current.end(points, learned);
     // Whoever learns of new decision points, the search must know.

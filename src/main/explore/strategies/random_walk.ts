@@ -7,7 +7,13 @@
 import type { DecisionPoint } from "../strategy.ts";
 import { isRun } from "./injections.ts";
 import { Sampler } from "./sampler.ts";
-import { STRATEGY_WORDS, type StoredRandom } from "./state.ts";
+import { OWN, STRATEGY_WORDS, type StoredRandom } from "./state.ts";
+
+/** Decision point at which the running lane is left. */
+const LEAVE = OWN;
+
+/** More decision points than an execution has. */
+const NEVER = 1 << 30;
 
 /** One of the choices from `first` on that let a lane run, all equally likely; 0 if there is none. */
 function anyRun(point: DecisionPoint, first: number, random: StoredRandom): number {
@@ -36,10 +42,24 @@ export class RandomWalk extends Sampler {
     this.everyAccess = everyAccess;
     this.p = p;
   }
-  protected override pick(point: DecisionPoint): number {
+  protected override start(): void {
+    this.drawLeave(0);
+  }
+  /** With probability p at each point from number `at` on: so far ahead that is. */
+  private drawLeave(at: number): void {
+    const ahead = this.p > 0 ? Math.floor(Math.log(1 - this.random.fraction()) / Math.log(1 - this.p)) : NEVER;
+    this.state[LEAVE] = at + Math.min(ahead, NEVER);
+  }
+  protected override pick(point: DecisionPoint, at: number): number {
     const interrupt = this.injections.accept(point);
     if (interrupt !== 0) return interrupt;
-    if (point.blocked) return anyRun(point, 0, this.random);
-    return this.random.chance(this.p) ? anyRun(point, 1, this.random) : 0;
+    if (at >= this.state[LEAVE]) {
+      this.drawLeave(at + 1);
+      if (!point.blocked) return anyRun(point, 1, this.random);
+    }
+    return point.blocked ? anyRun(point, 0, this.random) : 0;
+  }
+  quiet(): number {
+    return this.quietUntil(this.state[LEAVE]);
   }
 }

@@ -37,6 +37,9 @@ export abstract class Sampler implements Strategy {
     const injection = this.injections.place(point, at);
     return injection === 0 ? this.pick(point, at) : injection;
   }
+  passed(points: number): void {
+    this.state[AT] += points;
+  }
   /** The length grows at once and shrinks slowly: what lies beyond it is never drawn, what it has too much is lost. */
   end(points: number, _learned: boolean): void {
     const known = this.state[LENGTH];
@@ -45,6 +48,10 @@ export abstract class Sampler implements Strategy {
     else if (this.injections.couldGoOn) this.state[LENGTH] = Math.max(1, known - Math.ceil((known - points) / 8));
   }
 
+  /** Decision points before the next one with an injection, or before number `at`, whichever comes first. */
+  protected quietUntil(at: number): number {
+    return Math.min(at, this.injections.nextPlace) - this.state[AT];
+  }
   /** An execution begins. */
   protected start(): void {
     // Most strategies need nothing here.

@@ -14,6 +14,8 @@ export const LENGTH = 1;
 export const AT = 2;
 /** NMIs and ticks still to be placed in this execution. */
 export const TO_PLACE = 3;
+/** Decision point at which the next of them is to be placed. */
+export const NEXT_PLACE = 4;
 /** First word of the strategy's own. */
 export const OWN = 16;
 
@@ -38,8 +40,12 @@ export class StoredRandom {
   below(n: number): number {
     return below(this.next(), n);
   }
+  /** Uniform in [0, 1). */
+  fraction(): number {
+    return (this.next() >>> 0) / 4294967296;
+  }
   /** True with probability p. */
   chance(p: number): boolean {
-    return (this.next() >>> 0) / 4294967296 < p;
+    return this.fraction() < p;
   }
 }
