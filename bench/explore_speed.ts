@@ -2,7 +2,7 @@
  * How many schedules per second does each strategy explore? On a litmus test (T2, some hundred steps), on small litmus
  * tests without RCU, and on kfree_rcu_nolock() scenarios; on one thread, and PCT on a worker for each CPU.
  *
- *   node bench/explore_speed.ts [--seconds N] [NAME ...]
+ *   node bench/explore_speed.ts [--seconds N] [--strategy NAME] [--json] [NAME ...]
  *
  * CPU time of this thread, so that a busy machine disturbs less; the hand-over engine is measured in wall time.
  */
@@ -15,20 +15,30 @@ import { strategyNamed, STRATEGY_NAMES, type StrategyName } from "../src/main/ex
 import { openSubject, type Subject } from "../src/main/explore/subject.ts";
 
 const { values, positionals } = parseArgs({
-  options: { seconds: { type: "string", default: "1" } },
+  options: {
+    seconds: { type: "string", default: "1" },
+    strategy: { type: "string" },
+    json: { type: "boolean", default: false },
+  },
   allowPositionals: true,
 });
 const seconds = Number(values.seconds);
 const names = positionals.length > 0 ? positionals : ["llist-push-push-drain", "T2", "nolock-on-kfree-rcu"];
 
-interface Speed {
+/** An element of what `--json` prints. */
+export interface Speed {
+  readonly scenario: string;
+  readonly strategy: string;
+  readonly perSecond: number;
+}
+interface Measured {
   readonly schedules: number;
   readonly steps: number;
   readonly points: number;
   readonly ms: number;
 }
 
-function measure({ explorer, scenario }: Subject, name: StrategyName): Speed {
+function measure({ explorer, scenario }: Subject, name: StrategyName): Measured {
   const injections = injectionsOf(scenario);
   const strategy = strategyNamed(name, { seed: 1, preemptions: 3, depth: 3, injections });
   const total = { schedules: 0, steps: 0, points: 0, ms: 0 };
@@ -47,7 +57,7 @@ function cpuMs(start: NodeJS.CpuUsage): number {
   return (user + system) / 1000;
 }
 
-async function measureWorkers(subject: Subject): Promise<Speed> {
+async function measureWorkers(subject: Subject): Promise<Measured> {
   const injections = injectionsOf(subject.scenario);
   const parameters = { seed: 1, preemptions: 2, depth: 3, injections };
   const fleet = new Fleet(subject.scenario.cpus.length);
@@ -64,7 +74,7 @@ async function measureWorkers(subject: Subject): Promise<Speed> {
   }
 }
 
-function line(strategy: string, { schedules, steps, points, ms }: Speed): string {
+function line(strategy: string, { schedules, steps, points, ms }: Measured): string {
   const columns = [
     strategy.padEnd(16),
     `${Math.round((schedules / ms) * 1000)}`.padStart(8),
@@ -76,14 +86,25 @@ function line(strategy: string, { schedules, steps, points, ms }: Speed): string
   return columns.join("");
 }
 
-console.log(`Node ${process.versions.node}, ${process.arch}`);
+const chosen = STRATEGY_NAMES.filter((name) => values.strategy === undefined || name === values.strategy);
+if (chosen.length === 0) throw new RangeError(`no strategy '${values.strategy}': ${STRATEGY_NAMES.join(", ")}`);
+const speeds: Speed[] = [];
+const say = (text: string): void => {
+  if (!values.json) console.log(text);
+};
+say(`Node ${process.versions.node}, ${process.arch}`);
 for (const name of names) {
   const [entry] = await findScenarios([name]);
   const subject = openSubject(entry, {});
   const learning = new RandomWalk(1, 0.1, injectionsOf(subject.scenario), true);
   for (let n = 0; n < LEARNING && learning.begin(); n++) subject.explorer.execute(learning);
-  console.log(`\n${name}: ${subject.scenario.cpus.length} CPUs, ${subject.explorer.engine.sharedWords} shared words`);
-  console.log("strategy        schedules/s   steps/s   steps  points ns/step");
-  for (const strategy of STRATEGY_NAMES) console.log(line(strategy, measure(subject, strategy)));
-  console.log(line("pct, workers", await measureWorkers(subject)));
+  say(`\n${name}: ${subject.scenario.cpus.length} CPUs, ${subject.explorer.engine.sharedWords} shared words`);
+  say("strategy        schedules/s   steps/s   steps  points ns/step");
+  for (const strategy of chosen) {
+    const measured = measure(subject, strategy);
+    speeds.push({ scenario: name, strategy, perSecond: (measured.schedules / measured.ms) * 1000 });
+    say(line(strategy, measured));
+  }
+  if (values.strategy === undefined) say(line("pct, workers", await measureWorkers(subject)));
 }
+if (values.json) console.log(JSON.stringify(speeds));

@@ -35,13 +35,18 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./litmus_command.ts")).litmus,
   },
   {
+    name: "rcuscale",
+    summary: "measure kfree_rcu() and its relatives; hold published shapes against it",
+    load: async () => (await import("./rcuscale/command.ts")).rcuscale,
+  },
+  {
     name: "layout",
     summary: "print every struct with offsets, sizes and holes, and the map of the machine's memory",
     load: async () => (await import("./layout_command.ts")).layout,
   },
   {
     name: "list",
-    summary: "list the scenarios of torture and of explore, its strategies, or the named points for interrupts",
+    summary: "list scenarios, strategies, variants of kfree_rcu_nolock, debugging facilities, points for interrupts",
     load: async () => (await import("./list_command.ts")).list,
   },
 ];

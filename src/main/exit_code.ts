@@ -1,4 +1,5 @@
 /** What the command's exit code says. Scripts rely on the numbers. */
+import type { SupervisedRun } from "./supervise.ts";
 
 /** Nothing wrong was found. */
 export const EXIT_SUCCESS = 0;
@@ -12,3 +13,10 @@ export const EXIT_UNSUPPORTED = 3;
 export const EXIT_INCONCLUSIVE = 4;
 /** Ctrl-C, as shells report it: 128 + SIGINT. */
 export const EXIT_INTERRUPTED = 130;
+
+/** What a command returns that ran a machine. */
+export function exitCodeOf({ verdict, interrupted }: Pick<SupervisedRun, "verdict" | "interrupted">): number {
+  if (verdict === "FAILURE") return EXIT_FAILURE;
+  if (interrupted) return EXIT_INTERRUPTED;
+  return verdict === "SUCCESS" ? EXIT_SUCCESS : EXIT_INCONCLUSIVE;
+}

@@ -1,5 +1,6 @@
 /** `sheaf list`: the names that other commands take. */
 import { POINT_NAMES } from "../shared/layout/points.ts";
+import { VARIANT_SUMMARIES } from "./behaviour.ts";
 import type { Command } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { EXIT_SUCCESS } from "./exit_code.ts";
@@ -14,6 +15,8 @@ const ROWS = {
   races: async () => exploredRows("races"),
   litmus: async () => exploredRows("litmus"),
   strategies: async () => Object.entries((await import("./explore/strategy_names.ts")).STRATEGY_SUMMARIES),
+  variants: async () => Object.entries(VARIANT_SUMMARIES),
+  hooks: async () => (await import("./report/hook_table.ts")).hookTable().map((line) => [line, ""] as const),
   points: async () => POINT_NAMES.slice(1).map((name) => [name, ""] as const),
 } satisfies Record<string, () => Promise<Rows>>;
 const LISTS = Object.keys(ROWS) as readonly (keyof typeof ROWS)[];
@@ -28,6 +31,8 @@ export const list: Command = {
   description: `scenarios: what \`sheaf torture --scenario\` can run.
 races, litmus: what \`sheaf explore\` can search.
 strategies: how it can search.
+variants: forms of kfree_rcu_nolock() (\`--variant\`).
+hooks: debugging facilities (\`--hooks\`), and where in the allocator each of them runs.
 points: the named places in kernel code at which interrupts are aimed and counted.`,
   options: [],
   maxPositionals: 1,

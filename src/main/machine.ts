@@ -13,8 +13,10 @@ import { init_cpu_slots } from "../shared/cpu/boot.ts";
 import { CB } from "../shared/layout/callbacks.ts";
 import { Globals } from "../shared/layout/globals.ts";
 import { MachineMap, type MachineShape } from "../shared/layout/map.ts";
+import { TortureGlobals } from "../shared/layout/torture.ts";
 import { BareMemory } from "../shared/mem/bare_memory.ts";
 import { SharedOracle } from "../shared/mem/shared_oracle.ts";
+import { embedded } from "../shared/mem/struct.ts";
 import { Barrier, type BarrierOutcome, deadlineAfter } from "../shared/sync/index.ts";
 import { Control } from "../workers/control.ts";
 import type { ControllerTask } from "../workers/controller.ts";
@@ -30,6 +32,8 @@ const {
   barrier_order: BARRIER_ORDER,
   kernel_behaviour: KERNEL_BEHAVIOUR,
   spurious: SPURIOUS,
+  nohz: NOHZ,
+  torture: TORTURE,
   tiny: TINY,
   nolock_variant: NOLOCK_VARIANT,
   unbatched: UNBATCHED,
@@ -41,6 +45,7 @@ const {
   irq_handler: IRQ_HANDLER,
   online: ONLINE,
 } = Globals.offset;
+const { head_bytes: HEAD_BYTES } = TortureGlobals.offset;
 
 /** The main thread's number at the boot barrier. */
 const THREAD_ID = 101;
@@ -67,12 +72,22 @@ export interface MachineConfig {
   readonly hooks: number;
   /** Pages that each CPU keeps for kfree_rcu(). */
   readonly rcuMinCachedObjs: number;
+  /** Idle CPUs stop their ticks; absent: they do not. */
+  readonly nohz?: boolean;
+  /** Bytes of the heads of torture's objects: 8 or 16; 0 or absent: both kinds. */
+  readonly headBytes?: number;
+  /** Freed objects are filled with a pattern, so that who uses one notices. */
+  readonly poisonFree: boolean;
 }
 /** What its threads do. */
 export interface MachineThreads {
   /** Module whose default export is the CPUs' task function, and what it gets besides the CpuTask. */
   readonly cpuModule: URL;
   readonly cpuTask: object;
+  /** Has CPU 0 run by a thread of the caller's; undefined: by one of ours, as the others. */
+  readonly cpu0?: ((task: CpuTask) => Promise<CpuOutcome>) | undefined;
+  /** Whether the oracle watches. Watching costs as much as what is watched. */
+  readonly watched: boolean;
   readonly nmisPerTick: number;
   readonly noise: boolean;
   /** Events per second that the controller raises. */
@@ -110,9 +125,10 @@ export class Machine {
     this.oracle = oracle;
     powerOn(this.mem, this.map, config);
 
+    const poolThreads = threads.cpu0 === undefined ? shape.cpus + 1 : shape.cpus;
     this.pool = new Piscina({
-      minThreads: shape.cpus + 1,
-      maxThreads: shape.cpus + 1,
+      minThreads: poolThreads,
+      maxThreads: poolThreads,
       concurrentTasksPerWorker: 1,
       idleTimeout: Infinity,
       recordTiming: false,
@@ -121,8 +137,9 @@ export class Machine {
     this.pool.on("error", () => this.halt()); // The run that broke rejects, too; this is for errors between runs.
     const common = { buffer, control: this.control.buffer, shape, seed };
     const { nmiRate, irqRate, nmisPerTick, noise } = threads;
+    const cpuTask = { ...common, ...threads.cpuTask, oracle: threads.watched ? oracle.buffer : undefined };
     this.runs = Array.from({ length: shape.cpus }, (_, cpu) =>
-      this.runCpu({ ...common, ...threads.cpuTask, oracle: oracle.buffer, cpu, nmisPerTick, noise }, threads.cpuModule),
+      this.runCpu({ ...cpuTask, cpu, nmisPerTick, noise }, threads),
     );
     const controllerTask: ControllerTask = { ...common, nmiRate, irqRate };
     this.controller = this.runOn(threadModule("../workers/controller", import.meta.url), controllerTask).then(
@@ -160,9 +177,10 @@ export class Machine {
   private runOn(module: URL, task: object): Promise<unknown> {
     return this.pool.run(task, { filename: fileURLToPath(module) }) as Promise<unknown>;
   }
-  private async runCpu(task: CpuTask, module: URL): Promise<Outcome> {
+  private async runCpu(task: CpuTask, { cpuModule, cpu0 }: MachineThreads): Promise<Outcome> {
     try {
-      const outcome = (await this.runOn(module, task)) as CpuOutcome;
+      const run = task.cpu === 0 && cpu0 !== undefined ? cpu0(task) : this.runOn(cpuModule, task);
+      const outcome = (await run) as CpuOutcome;
       if (outcome.kind !== "rested") this.halted.abort();
       return outcome;
     } catch (error) {
@@ -241,8 +259,10 @@ function powerOn(mem: BareMemory, map: MachineMap, config: MachineConfig): void 
   mem.poke(globals, UNBATCHED, config.unbatched ? 1 : 0);
   mem.poke(globals, HOOKS, config.hooks);
   mem.poke(globals, RCU_MIN_CACHED_OBJS, config.rcuMinCachedObjs);
+  mem.poke(globals, NOHZ, config.nohz === true ? 1 : 0);
+  mem.poke(embedded(globals, TORTURE), HEAD_BYTES, config.headBytes ?? 0);
   mem.poke(globals, PANIC_ON_WARN, 1);
-  mem.poke(globals, POISON_FREE, 1);
+  mem.poke(globals, POISON_FREE, config.poisonFree ? 1 : 0);
   mem.poke(globals, NMI_HANDLER, CB.nmi_handler);
   mem.poke(globals, IRQ_HANDLER, CB.irq_handler);
   mem.poke(globals, ONLINE, 2 ** shape.cpus - 1);

@@ -1,21 +1,33 @@
 /**
  * Stamped objects: what torture allocates. The stamp is new with each allocation and stands at several places of the
  * payload, so whoever holds the object, or reads it under RCU, notices when its memory has become somebody else's: the
- * oracle of rcu I-RCU-8. The first 16 bytes are left to the allocator: kfree_rcu() writes there while readers look on.
+ * oracle of rcu I-RCU-8. The head comes first, and is the allocator's: kfree_rcu() writes there while readers look on. In
+ * an object with a small head (struct kvfree_rcu_head, 8 bytes) what lies behind it is the user's already, and is stamped.
  *
  * Everything here may be called anywhere, NMI included.
  */
-import { bug } from "../shared/cpu/bug.ts";
 import type { Cpu } from "../shared/cpu/cpu.ts";
-import { describe_biography, describe_object } from "../shared/cpu/oracle_report.ts";
+import { object_bug } from "../shared/cpu/oracle.ts";
 import { random_below } from "../shared/cpu/random.ts";
+import { Globals } from "../shared/layout/globals.ts";
 import { PerCpu } from "../shared/layout/percpu.ts";
-import { TO_SIZE_MASK, TortureCpu, TortureObject } from "../shared/layout/torture.ts";
+import { TO_SIZE_MASK, TO_SMALL_HEAD, TortureCpu, TortureGlobals, TortureObject } from "../shared/layout/torture.ts";
+import { KvfreeRcuHead, RcuHead } from "../shared/layout/types.ts";
+import {
+  kasan_check_range,
+  kcsan_begin_scoped_access,
+  kcsan_end_scoped_access,
+  kmsan_check_memory,
+  kmsan_unpoison_memory,
+} from "../shared/linux/api.ts";
+import type { KvfreeRcuField } from "../shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
 import { embedded, type Ptr } from "../shared/mem/struct.ts";
 
 const { torture: TORTURE } = PerCpu.offset;
+const { torture: TORTURE_GLOBALS } = Globals.offset;
 const { stamps: STAMPS } = TortureCpu.offset;
-const { stamp: STAMP, info: INFO } = TortureObject.offset;
+const { head_bytes: HEAD_BYTES } = TortureGlobals.offset;
+const { stamp: STAMP, info: INFO, rcu: RCU, kvfree_rcu: KVFREE_RCU } = TortureObject.offset;
 
 /** Smallest object that can be stamped. */
 export const MIN_OBJECT = TortureObject.size + 8;
@@ -34,11 +46,24 @@ export function stamp_object(cpu: Cpu, object: Ptr<"torture_object">, size: numb
   const number = mem.peek(torture, STAMPS) + 1;
   mem.poke(torture, STAMPS, number);
   const stamp = Math.imul(number * 32 + cpu.id, 0x9e3779b1) | 1; // Different for each (number, CPU); never 0.
+  const small_head = has_small_head(cpu, number);
   mem.init(object, STAMP, stamp);
-  mem.init(object, INFO, size | flags);
+  mem.init(object, INFO, size | flags | (small_head ? TO_SMALL_HEAD : 0));
+  if (small_head) mem.store_word(behind_head(object), stamp);
   mem.store_word(middle(object, size), stamp);
   mem.store_word(last(object, size), stamp);
+  kmsan_unpoison_memory(cpu, object, size);
   return stamp;
+}
+
+/** Which head is the object to have that gets this stamp? */
+function has_small_head(cpu: Cpu, number: number): boolean {
+  const bytes = cpu.mem.peek(embedded(cpu.globals, TORTURE_GLOBALS), HEAD_BYTES);
+  return bytes === 0 ? (number & 1) !== 0 : bytes === KvfreeRcuHead.size;
+}
+/** The head to give to kfree_rcu() and kfree_rcu_nolock(). */
+export function head_of(cpu: Cpu, object: Ptr<"torture_object">): KvfreeRcuField<"torture_object"> {
+  return (object_flags(cpu, object) & TO_SMALL_HEAD) !== 0 ? KVFREE_RCU : RCU;
 }
 
 /** Checks that an object is whole. @returns its stamp. */
@@ -50,17 +75,25 @@ export function check_object(cpu: Cpu, object: Ptr<"torture_object">, holder: st
 /** Checks that an object still is the one that had this stamp. */
 export function check_stamp(cpu: Cpu, object: Ptr<"torture_object">, stamp: number, holder: string): void {
   const { mem } = cpu;
-  const size = mem.read(object, INFO) & TO_SIZE_MASK;
+  const outer = kcsan_begin_scoped_access(cpu, object);
+  kasan_check_range(cpu, object, MIN_OBJECT, holder);
+  const info = mem.read(object, INFO);
+  const size = info & TO_SIZE_MASK;
   const found = mem.read(object, STAMP);
   if (found !== stamp) lost(cpu, object, holder, STAMP, found, stamp);
   if (size < MIN_OBJECT || size > MAX_OBJECT)
-    fail(cpu, object, `${holder}: object ${hex(object)} has size ${size}: overwritten`);
-  for (const place of [middle(object, size), last(object, size)]) {
-    const word = mem.load_word(place);
-    if (word !== stamp) lost(cpu, object, holder, place - object, word, stamp);
-  }
+    object_bug(cpu, object, `${holder}: object ${hex(object)} has size ${size}: overwritten`);
+  check_word(cpu, object, middle(object, size), stamp, holder);
+  check_word(cpu, object, last(object, size), stamp, holder);
+  if ((info & TO_SMALL_HEAD) !== 0) check_word(cpu, object, behind_head(object), stamp, holder);
+  kmsan_check_memory(cpu, object, size);
+  kcsan_end_scoped_access(cpu, outer);
 }
-/** TO_NOLOCK if the object came from kmalloc_nolock(), else 0. */
+function check_word(cpu: Cpu, object: Ptr, place: number, stamp: number, holder: string): void {
+  const word = cpu.mem.load_word(place);
+  if (word !== stamp) lost(cpu, object, holder, place - object, word, stamp);
+}
+/** TO_NOLOCK if the object came from kmalloc_nolock(); TO_SMALL_HEAD if it has such a head. */
 export function object_flags(cpu: Cpu, object: Ptr<"torture_object">): number {
   return cpu.mem.read(object, INFO) & ~TO_SIZE_MASK;
 }
@@ -69,17 +102,16 @@ export function object_flags(cpu: Cpu, object: Ptr<"torture_object">): number {
 function middle(object: number, size: number): number {
   return object + Math.max(TortureObject.size, (size >> 1) & ~3);
 }
+/** The second word of a struct rcu_head. */
+function behind_head(object: number): number {
+  return object + RcuHead.size - KvfreeRcuHead.size;
+}
 function last(object: number, size: number): number {
   return object + ((size - 4) & ~3);
 }
 
 function lost(cpu: Cpu, object: Ptr, holder: string, offset: number, found: number, expected: number): never {
   const what = `${holder}: object ${hex(object)} changed under its holder: the word at +${offset} is ${hex(found)}, not ${hex(expected)}`;
-  fail(cpu, object, what);
-}
-/** Stops the machine with all that is known about the object. */
-function fail(cpu: Cpu, object: Ptr, what: string): never {
-  const where = describe_object(cpu.mem, cpu.map, object);
-  bug(cpu, [what, where, ...describe_biography(cpu.oracle.biography(object))].join("\n  "));
+  object_bug(cpu, object, what);
 }
 const hex = (word: number): string => `0x${(word >>> 0).toString(16)}`;

@@ -12,19 +12,20 @@ import {
   NR_HANDOFF,
   NR_READABLE,
   TO_NOLOCK,
+  TO_SMALL_HEAD,
   TortureCpu,
   TortureGlobals,
   TortureObject,
 } from "../shared/layout/torture.ts";
 import { call_rcu, kfree, kfree_rcu, kmalloc } from "../shared/linux/api.ts";
 import { container_of, element, embedded, NULL, type Ptr } from "../shared/mem/struct.ts";
-import { check_object, object_flags, random_size, stamp_object } from "./objects.ts";
+import { check_object, head_of, object_flags, random_size, stamp_object } from "./objects.ts";
 import { free_nolock } from "./traffic.ts";
 
 const { torture: TORTURE } = Globals.offset;
 const { torture: TORTURE_CPU } = PerCpu.offset;
 const { readable: READABLE, handoff: HANDOFF } = TortureGlobals.offset;
-const { rcu: RCU, kvfree_rcu: KVFREE_RCU } = TortureObject.offset;
+const { rcu: RCU } = TortureObject.offset;
 const {
   kmalloc_ok: OK,
   kmalloc_failed: FAILED,
@@ -45,16 +46,20 @@ export function alloc_stamped(cpu: Cpu, size: number, gfp: number): Ptr<"torture
 export function free_stamped(cpu: Cpu, object: Ptr<"torture_object">, by_rcu: boolean): void {
   check_object(cpu, object, "owner");
   if (by_rcu) {
-    kfree_rcu(cpu, object, KVFREE_RCU);
+    kfree_rcu(cpu, object, head_of(cpu, object));
   } else {
     cpu.mem.count(embedded(cpu.section, TORTURE_CPU), KFREE_CALLS, 1);
     kfree(cpu, object);
   }
 }
 
-/** Frees an object by a callback of our own, which checks it once more. */
+/** Frees an object by a callback of our own, which checks it once more; if its head has room for a callback. */
 export function call_rcu_free(cpu: Cpu, object: Ptr<"torture_object">): void {
   const { mem } = cpu;
+  if ((object_flags(cpu, object) & TO_SMALL_HEAD) !== 0) {
+    kfree_rcu(cpu, object, head_of(cpu, object));
+    return;
+  }
   const torture = embedded(cpu.section, TORTURE_CPU);
   mem.count(torture, CALL_RCU_CALLS, 1);
   call_rcu(cpu, embedded(object, RCU), CB.torture_rcu_cb);
@@ -92,7 +97,7 @@ export function retire(cpu: Cpu, object: Ptr<"torture_object">): void {
   check_object(cpu, object, "updater");
   if (way === 0) call_rcu_free(cpu, object);
   else if (way === 1 && (object_flags(cpu, object) & TO_NOLOCK) !== 0) free_nolock(cpu, object, true);
-  else kfree_rcu(cpu, object, KVFREE_RCU);
+  else kfree_rcu(cpu, object, head_of(cpu, object));
 }
 
 /** Once per thread, before the machine starts. */

@@ -19,12 +19,12 @@ import {
 } from "../shared/layout/torture.ts";
 import { kfree_nolock, kfree_rcu_nolock, kmalloc_nolock, rcu_read_lock, rcu_read_unlock } from "../shared/linux/api.ts";
 import { element, embedded, NULL, type Ptr } from "../shared/mem/struct.ts";
-import { check_object, check_stamp, object_flags, random_size, stamp_object } from "./objects.ts";
+import { check_object, check_stamp, head_of, object_flags, random_size, stamp_object } from "./objects.ts";
 
 const { torture: TORTURE } = Globals.offset;
 const { torture: TORTURE_CPU } = PerCpu.offset;
 const { readable: READABLE, handoff_nolock: HANDOFF_NOLOCK } = TortureGlobals.offset;
-const { kvfree_rcu: KVFREE_RCU } = TortureObject.offset;
+const { rcu: RCU } = TortureObject.offset;
 const { mailbox: MAILBOX, mailbox_busy: MAILBOX_BUSY } = TortureCpu.offset;
 
 /** kmalloc_nolock() and a stamp. @returns NULL if there is nothing to be had without waiting. */
@@ -35,7 +35,7 @@ export function alloc_nolock(cpu: Cpu, size: number, gfp: number): Ptr<"torture_
 }
 /** Frees by either nolock function. NULL is allowed. */
 export function free_nolock(cpu: Cpu, object: Ptr<"torture_object">, by_rcu: boolean): void {
-  if (by_rcu) kfree_rcu_nolock(cpu, object, KVFREE_RCU);
+  if (by_rcu) kfree_rcu_nolock(cpu, object, object === NULL ? RCU : head_of(cpu, object));
   else kfree_nolock(cpu, object);
 }
 
@@ -52,7 +52,7 @@ export function nolock_triple(cpu: Cpu, counter: number, size: number): void {
 
 /** Leaves a new object for some CPU, and frees the one that some CPU left. */
 export function exchange_nolock(cpu: Cpu): void {
-  const object = alloc_nolock(cpu, random_size(cpu), 0);
+  const object = alloc_nolock(cpu, random_size(cpu), random_below(cpu, 2) === 0 ? 0 : __GFP_ACCOUNT);
   const slot = element(HANDOFF_NOLOCK, random_below(cpu, NR_HANDOFF));
   const found = cpu.mem.xchg(embedded(cpu.globals, TORTURE), slot, object);
   if (found === NULL) return;

@@ -12,7 +12,7 @@ import { Globals } from "../shared/layout/globals.ts";
 import { IrqWorkCpu } from "../shared/layout/irq_work.ts";
 import { PerCpu } from "../shared/layout/percpu.ts";
 import { RcuCblist, RcuData, RcuNode, RcuSegcblist, RcuState } from "../shared/layout/rcu.ts";
-import { TimerBase } from "../shared/layout/timer.ts";
+import { HrtimerCpuBase, TimerBase } from "../shared/layout/timer.ts";
 import { ListHead, LlistHead, Mutex, Spinlock } from "../shared/layout/types.ts";
 import { WorkerPool } from "../shared/layout/workqueue.ts";
 import { element, embedded, embedded_at, type Ptr } from "../shared/mem/struct.ts";
@@ -92,6 +92,8 @@ function check_queues(cpu: Cpu, id: number, complain: Complain): void {
   complain("the work that is run", mem.peek(pool, WorkerPool.offset.current));
   complain("the number of armed timers", list_length(cpu, embedded(timers, TimerBase.offset.timers)));
   complain("the timer that is run", mem.peek(timers, TimerBase.offset.running));
+  const hrtimers = embedded(per_cpu_ptr(cpu, P.hrtimers, id), HrtimerCpuBase.offset.timers);
+  complain("the number of armed hrtimers", list_length(cpu, hrtimers));
   const calls = per_cpu_ptr(cpu, P.calls, id);
   const { request, done } = CallQueue.offset;
   for (let ipi = 0; ipi < NR_IPIS; ipi++) {

@@ -14,13 +14,13 @@ import { P_IRQ, P_NMI, P_TICK } from "../shared/layout/cpu.ts";
 import { Globals } from "../shared/layout/globals.ts";
 import { MachineMap, type MachineShape } from "../shared/layout/map.ts";
 import { PerCpu } from "../shared/layout/percpu.ts";
+import { tick_fires } from "../shared/linux/kernel/tick_sched.ts";
 import { BareMemory, pause } from "../shared/mem/bare_memory.ts";
 import { embedded } from "../shared/mem/struct.ts";
 import { Barrier } from "../shared/sync/index.ts";
 import { Control } from "./control.ts";
-import { raiseAll } from "./stop.ts";
 
-const { pending: PENDING } = PerCpu.offset;
+const { pending: PENDING, slot: SLOT } = PerCpu.offset;
 const { jiffies: JIFFIES, stopping: STOPPING } = Globals.offset;
 
 const TICK_MS = 1000 / HZ;
@@ -97,7 +97,10 @@ export default function controller(task: ControllerTask): void {
 
 function tick(mem: BareMemory, map: MachineMap, control: Control): void {
   mem.fetch_add(map.globals, JIFFIES, 1);
-  raiseAll(mem, map, P_TICK);
+  for (let id = 0; id < map.shape.cpus; id++) {
+    const section = map.section(id);
+    if (tick_fires(mem, map.globals, embedded(section, SLOT))) mem.raise(embedded(section, PENDING), P_TICK);
+  }
   control.countRaised(0, 0, 1);
 }
 

@@ -2,7 +2,8 @@
  * A CPU: the thread that boots a slot, runs its program until the machine stops, and comes to rest.
  *
  *   boot    callback numbers are bound; CPU 0 starts the kernel and sets the program up; all meet at the boot barrier
- *   run     operations, with a quiescent state and the CPU's other duties between them, until globals.stopping
+ *   run     operations, with a quiescent state and the CPU's other duties between them, until globals.stopping; or
+ *           all the work that the program has
  *   rest    what this CPU holds is given back; then it sleeps, and still serves interrupts, softirqs and work items
  *   check   CPU 0, once all rest: everything is drained and counted; then it wakes the others, and all return
  *
@@ -23,8 +24,10 @@ import { MachineMap, type MachineShape } from "../shared/layout/map.ts";
 import { PerCpu } from "../shared/layout/percpu.ts";
 import { TortureCpu, TortureGlobals } from "../shared/layout/torture.ts";
 import { bind_all, start_kernel } from "../shared/linux/init.ts";
+import { schedule_timeout } from "../shared/linux/kernel/timer.ts";
 import { BareMemory } from "../shared/mem/bare_memory.ts";
 import { InterruptibleMemory } from "../shared/mem/interruptible_memory.ts";
+import { NULL_ORACLE } from "../shared/mem/oracle.ts";
 import { SharedOracle } from "../shared/mem/shared_oracle.ts";
 import { embedded, NULL } from "../shared/mem/struct.ts";
 import { Barrier } from "../shared/sync/index.ts";
@@ -37,19 +40,21 @@ import { type Account, check_quiescence, take_account } from "./quiescence.ts";
 import { allCpus, haltMachine } from "./stop.ts";
 
 const { pending: PENDING, torture: TORTURE_CPU } = PerCpu.offset;
-const { stopping: STOPPING, torture: TORTURE } = Globals.offset;
+const { stopping: STOPPING, torture: TORTURE, nohz: NOHZ } = Globals.offset;
 const { resting: RESTING, finished: FINISHED, sleepers: SLEEPERS } = TortureGlobals.offset;
 const { ops: OPS } = TortureCpu.offset;
 
 /** A CPU looks after its other duties every so many operations, and goes idle once in so many. */
 const RESCHED_ONE_IN = 4;
 const IDLE_ONE_IN = 2048;
+/** Where ticks stop it sleeps so many ticks at most. */
+const MAX_IDLE_TICKS = 8;
 
 export interface CpuTask {
   readonly buffer: SharedArrayBuffer;
   readonly control: SharedArrayBuffer;
-  /** Of a SharedOracle. */
-  readonly oracle: SharedArrayBuffer;
+  /** Of a SharedOracle; undefined: nobody watches. */
+  readonly oracle: SharedArrayBuffer | undefined;
   readonly shape: MachineShape;
   readonly cpu: number;
   readonly seed: number;
@@ -71,11 +76,13 @@ export function runCpu(task: CpuTask, program: Program): CpuOutcome {
   const map = new MachineMap(task.shape);
   try {
     const mem = new InterruptibleMemory(task.buffer, embedded(map.section(id), PENDING));
-    const cpu = attachCpu(mem, map, id, SPIN_BOUND, new SharedOracle(task.oracle));
+    const oracle = task.oracle === undefined ? NULL_ORACLE : new SharedOracle(task.oracle);
+    const cpu = attachCpu(mem, map, id, SPIN_BOUND, oracle);
     const baseline = boot(cpu, program);
     Barrier.wait(control.bootBarrier, id + 1);
     new LocalSource(cpu, mem, task).start();
-    run(cpu, program);
+    if ("main" in program) program.main(cpu);
+    else run_operations(cpu, program.operation);
     rest(cpu, program, baseline);
     return { kind: "rested", cpu: id };
   } catch (error) {
@@ -102,18 +109,24 @@ function boot(cpu: Cpu, program: Program): Account | undefined {
   return baseline;
 }
 
-function run(cpu: Cpu, program: Program): void {
+/** Operations until the machine stops. */
+export function run_operations(cpu: Cpu, operation: (cpu: Cpu) => void): void {
   const { mem, globals } = cpu;
   const counters = embedded(cpu.section, TORTURE_CPU);
   while (mem.read_once(globals, STOPPING) === 0) {
     trace(cpu, EV_OP, mem.peek(counters, OPS), 0);
-    program.operation(cpu);
+    operation(cpu);
     mem.count(counters, OPS, 1);
     // Nobody sleeps here: a kick that came too late for its sleeper would only make every further step look for it.
     mem.take_pending(P_KICK);
     if (random_below(cpu, RESCHED_ONE_IN) === 0) cond_resched(cpu);
-    if (random_below(cpu, IDLE_ONE_IN) === 0) schedule(cpu);
+    if (random_below(cpu, IDLE_ONE_IN) === 0) idle(cpu);
   }
+}
+
+function idle(cpu: Cpu): void {
+  if (cpu.mem.peek(cpu.globals, NOHZ) === 0) schedule(cpu);
+  else schedule_timeout(cpu, 1 + random_below(cpu, MAX_IDLE_TICKS));
 }
 
 function rest(cpu: Cpu, program: Program, baseline: Account | undefined): void {

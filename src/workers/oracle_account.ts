@@ -10,6 +10,7 @@ import {
   O_DEFERRED,
   O_DEFERRED_RCU,
   O_FREELIST,
+  O_KEPT,
   O_KRC,
   O_RCU_SHEAF,
   O_SHEAF,
@@ -20,7 +21,7 @@ import { names, SharedOracle } from "../shared/mem/shared_oracle.ts";
 import type { Ptr } from "../shared/mem/struct.ts";
 
 /** Places in which an object waits for something. */
-const UNDER_WAY = O_RCU_SHEAF | O_DEFERRED | O_DEFERRED_RCU | O_KRC | O_TRANSIT;
+const UNDER_WAY = O_RCU_SHEAF | O_DEFERRED | O_DEFERRED_RCU | O_KRC | O_TRANSIT | O_KEPT;
 /** Objects that are described of each kind. */
 const SHOWN = 4;
 
@@ -45,9 +46,10 @@ export function describe_objects(cpu: Cpu, what: string, objects: readonly Ptr[]
  * Compares with what the walkers have found. @context Any, machine at rest
  * @returns what differs, in words, and what waits somewhere.
  */
-export function check_places(cpu: Cpu, caches: readonly CacheCensus[]): string[] {
+export function check_places(cpu: Cpu, censuses: ReadonlyMap<Ptr<"kmem_cache">, CacheCensus>): string[] {
   const { oracle } = cpu;
   if (!(oracle instanceof SharedOracle)) return [];
+  const caches = [...censuses.values()];
   const problems = describe_objects(cpu, "still under way: object", [...oracle.objectsIn(UNDER_WAY)]);
   for (const [place, found] of [
     [O_FREELIST, caches.flatMap(({ free }) => [...free])],

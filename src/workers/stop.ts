@@ -10,7 +10,7 @@ const { pending: PENDING } = PerCpu.offset;
 const { stopping: STOPPING } = Globals.offset;
 
 /** Sets bits in the pending word of every CPU and wakes it. `mem` belongs to no CPU, or to one that has left it. */
-export function raiseAll(mem: BareMemory, map: MachineMap, bits: number): void {
+function raiseAll(mem: BareMemory, map: MachineMap, bits: number): void {
   for (let id = 0; id < map.shape.cpus; id++) mem.raise(embedded(map.section(id), PENDING), bits);
 }
 /** Every CPU leaves kernel code at its next step; what it was doing stays as it is, for the report. */

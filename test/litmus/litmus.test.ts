@@ -100,6 +100,17 @@ describe("the runner", () => {
     expect(runLitmus({ ...T16, scenario: T20.scenario }, QUICK).problem).toMatch(/synchronize_rcu\(\) in a reader/);
     expect(runLitmus({ ...T16, vacuity: T20.scenario }, QUICK).problem).toMatch(/^without its mechanism: .* a reader/);
   });
+  test("takes what the machine says of the outcome for an observation", () => {
+    const reported = /synchronize_rcu\(\) in a reader/;
+    expect(runLitmus({ ...T16, reported, scenario: T20.scenario }, QUICK)).toMatchObject({
+      verdict: "failed",
+      problem: expect.stringMatching(/^reached: r0=POISON/) as string,
+    });
+    expect(runLitmus({ ...T16, reported, vacuity: T20.scenario }, QUICK)).toMatchObject({
+      verdict: "ok",
+      vacuity: { observed: 1 },
+    });
+  });
   test("says that the machine reported nothing where it had to", () => {
     expect(runLitmus({ ...T20, scenario: T16.scenario }, QUICK)).toMatchObject({
       verdict: "failed",

@@ -45,7 +45,10 @@ test("knows every struct once, the per-CPU section and the globals included", ()
 test("the map covers the memory without gaps in order", () => {
   const map = new MachineMap({ bytes: 4 << 20, cpus: 2, nodes: 2 });
   const addresses = [...describeMap(map).matchAll(/^ {2}0x([0-9a-f]{8})/gm)].map(([, hex]) => parseInt(hex, 16));
-  expect(addresses).toEqual([0, map.globals, map.section(0), map.section(1), map.memMap, ...nodes(map), 4 << 20]);
+  const { globals, memMap, vmapAreas, vmalloc } = map;
+  const before = [0, globals, map.section(0), map.section(1), memMap, vmapAreas];
+  expect(addresses).toEqual([...before, ...nodes(map), vmalloc, 4 << 20]);
+  expect(addresses).toEqual(addresses.toSorted((a, b) => a - b));
 });
 function nodes(map: MachineMap): number[] {
   return [0, 1].map((node) => map.pages + node * map.pagesPerNode * 4096);

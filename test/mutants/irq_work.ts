@@ -5,6 +5,40 @@ const KERNEL = "src/shared/linux/kernel";
 
 export const IRQ_WORK_MUTANTS: readonly Mutant[] = [
   {
+    name: "lazy-without-interrupt",
+    what: "a lazy irq_work raises no interrupt where the tick is stopped",
+    edits: [
+      {
+        file: `${KERNEL}/irq_work.ts`,
+        find: "  if (!lazy || tick_nohz_tick_stopped(cpu)) arch_irq_work_raise(cpu);",
+        replace: "  if (!lazy || (tick_nohz_tick_stopped(cpu) && !lazy)) arch_irq_work_raise(cpu);",
+      },
+    ],
+    explore: ["E24"],
+    torture: [],
+    quick: true,
+  },
+  {
+    name: "tick-stopped-after-the-look",
+    what: "an idle CPU looks who needs its tick, and says only then that it is stopped",
+    edits: [
+      {
+        file: `${KERNEL}/tick_sched.ts`,
+        find: "  cpu.mem.poke(cpu.slot, TICK_STOPPED, 1);\n",
+        replace: "",
+      },
+      {
+        file: `${KERNEL}/tick_sched.ts`,
+        find: "  else cpu.mem.poke(cpu.slot, TICK_NEXT, (now + delta) | 0);",
+        replace:
+          "  else {\n    cpu.mem.poke(cpu.slot, TICK_STOPPED, 1);\n    cpu.mem.poke(cpu.slot, TICK_NEXT, (now + delta) | 0);\n  }",
+      },
+    ],
+    explore: ["E24"],
+    torture: [],
+    quick: true,
+  },
+  {
     name: "pending-cleared-late",
     what: "irq_work clears PENDING after its function",
     edits: [

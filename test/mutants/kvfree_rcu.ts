@@ -114,8 +114,8 @@ export const KVFREE_RCU_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${KVFREE}/barrier.ts`,
-        find: "  rcu_barrier(cpu);\n  __kvfree_rcu_barrier(cpu);",
-        replace: "  __kvfree_rcu_barrier(cpu);",
+        find: "& KB_ON_CACHE) === 0) rcu_barrier(cpu);",
+        replace: "& KB_ON_CACHE) !== 0) rcu_barrier(cpu);",
       },
     ],
     explore: ["barrier-kfree-rcu"],
@@ -161,7 +161,7 @@ export const KVFREE_RCU_MUTANTS: readonly Mutant[] = [
     what: "__kvfree_rcu_barrier does not wait for a monitor that runs",
     edits: [
       {
-        file: `${KVFREE}/krc_batch.ts`,
+        file: `${KVFREE}/krc_barrier.ts`,
         find: "    cancel_delayed_work_sync(cpu, embedded(krcp, MONITOR_WORK));\n",
         replace: "    if (id < 0) cancel_delayed_work_sync(cpu, embedded(krcp, MONITOR_WORK));\n",
       },
@@ -175,9 +175,9 @@ export const KVFREE_RCU_MUTANTS: readonly Mutant[] = [
     what: "__kvfree_rcu_barrier cancels the monitor that later objects rely on (rcu 1.10)",
     edits: [
       {
-        file: `${KVFREE}/krc_batch.ts`,
-        find: "    if ((kernel_behaviour & KB_K1) === 0) rearm_monitor(cpu, krcp);",
-        replace: "    if ((kernel_behaviour & KB_K1) !== 0) rearm_monitor(cpu, krcp);",
+        file: `${KVFREE}/krc_barrier.ts`,
+        find: "    if ((kernel_behaviour & KB_K1) === 0) schedule_delayed_monitor_work(cpu, krcp);",
+        replace: "    if ((kernel_behaviour & KB_K1) !== 0) schedule_delayed_monitor_work(cpu, krcp);",
       },
     ],
     explore: ["K-1"],
@@ -185,11 +185,25 @@ export const KVFREE_RCU_MUTANTS: readonly Mutant[] = [
     quick: false,
   },
   {
+    name: "K-2",
+    what: "__kvfree_rcu_barrier does not wait for a shrinker that frees (rcu 1.10)",
+    edits: [
+      {
+        file: `${KVFREE}/krc_barrier.ts`,
+        find: "    if ((kernel_behaviour & KB_K2) === 0) shrinker_sync(cpu, krcp);",
+        replace: "    if ((kernel_behaviour & KB_K2) !== 0) shrinker_sync(cpu, krcp);",
+      },
+    ],
+    explore: ["K-2"],
+    torture: ["--scenario", "nolock"],
+    quick: false,
+  },
+  {
     name: "K-3",
     what: "__kvfree_rcu_barrier overlooks the batch that another one is just queueing (rcu E22)",
     edits: [
       {
-        file: `${KVFREE}/krc_batch.ts`,
+        file: `${KVFREE}/krc_barrier.ts`,
         find: "    if ((kernel_behaviour & KB_K3) === 0) krc_sync(cpu, krcp);",
         replace: "    if ((kernel_behaviour & KB_K3) !== 0) krc_sync(cpu, krcp);",
       },

@@ -4,7 +4,8 @@
  *
  *   npm run mutants -- [NAME ...] [--explore | --torture] [--markdown]
  *
- * With --markdown the table of docs/MUTANTS.md goes to stdout, and the rest to stderr.
+ * With --markdown the table of docs/MUTANTS.md goes to stdout, bugs that were not run as the page has them, and the rest to
+ * stderr.
  */
 import { readFileSync } from "node:fs";
 import { UsageError } from "../../src/main/errors.ts";
@@ -42,6 +43,10 @@ function measure(mutant: Mutant, options: ReadonlySet<string>, print: (line: str
   if (tortured !== undefined) print(`  torture ${mutant.torture.join(" ")}: ${describe(tortured)}`);
   return { mutant, explored, tortured };
 }
+/** What was measured of it now; nothing, if it was not run. */
+function measuredOf(mutant: Mutant, measured: readonly Measured[]): Measured {
+  return measured.find((one) => one.mutant === mutant) ?? { mutant, explored: undefined, tortured: undefined };
+}
 function describeExplored(outcome: Explored): string {
   return `${outcome.schedules.toLocaleString("en")} schedules, ${describe(outcome)}`;
 }
@@ -55,7 +60,13 @@ function main(words: readonly string[]): number {
   const print = isMarkdown ? console.error : console.log;
   const page = readFileSync(PAGE, "utf8");
   const measured = mutants.map((mutant) => measure(mutant, options, print));
-  if (isMarkdown) console.log(table(measured, page));
+  if (isMarkdown)
+    console.log(
+      table(
+        MUTANTS.map((mutant) => measuredOf(mutant, measured)),
+        page,
+      ),
+    );
   const unnoticed = measured.filter(
     ({ explored, tortured }) => !(explored?.caught ?? false) && !(tortured?.caught ?? false),
   );

@@ -31,10 +31,9 @@ function titleOf({ name, what }: Mutant): string {
 }
 function rowOf({ mutant, explored, tortured }: Measured, known: Row): Row {
   const [, , schedules = NOT_RUN, seconds = "", torture = NOT_RUN, verdict = ""] = known;
-  const [scenario = ""] = mutant.explore;
   return [
     titleOf(mutant),
-    scenario,
+    mutant.explore.join(" "),
     explored === undefined ? schedules : explored.schedules.toLocaleString("en"),
     explored === undefined ? seconds : secondsOf(explored),
     tortured === undefined ? torture : secondsOf(tortured),

@@ -41,7 +41,12 @@ export const WAITING_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${SYNC}/rcuwait.ts`,
-        find: "    cpu.mem.write_once(w, TASK, cpu.id + 1);\n    if (condition(cpu, arg as Ptr<never>)) break;",
+        find: "    cpu.mem.write_once(w, TASK, cpu.id + 1);\n",
+        replace: "",
+      },
+      {
+        file: `${SYNC}/rcuwait.ts`,
+        find: "    if (condition(cpu, arg as Ptr<never>)) break;",
         replace: "    if (condition(cpu, arg as Ptr<never>)) break;\n    cpu.mem.write_once(w, TASK, cpu.id + 1);",
       },
     ],

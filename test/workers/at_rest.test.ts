@@ -25,6 +25,8 @@ import {
   spin_lock_init,
   start_poll_synchronize_rcu,
 } from "../../src/shared/linux/api.ts";
+import { nr_cached_bnodes } from "../../src/shared/linux/mm/kvfree_rcu/page_cache.ts";
+import { kfree_rcu_shrink_count } from "../../src/shared/linux/mm/kvfree_rcu/shrinker.ts";
 import { spin_lock } from "../../src/shared/linux/sync/spinlock.ts";
 import { O_FREELIST, O_KRC, O_SHEAF, O_TRANSIT, O_USER } from "../../src/shared/mem/oracle.ts";
 import { embedded, struct, type Ptr } from "../../src/shared/mem/struct.ts";
@@ -66,6 +68,16 @@ test("a machine that gave everything back", () => {
   check_quiescence(cpus[0], baseline);
   check_quiescence(cpus[1], baseline);
   expect(wait_until_at_rest(cpus[0])).toEqual([]);
+});
+
+test("pages that kfree_rcu() keeps are accounted for, and their worker is waited for", () => {
+  const { cpus } = new TestMachine({ cpus: 2 }, { rcu_min_cached_objs: 2 });
+  const baseline = take_account(cpus[0]);
+  kfree_call_by_krc(cpus[0]);
+  kfree_rcu_shrink_count(cpus[1]); // The worker of CPU 0 takes one page only, that of CPU 1 comes in 5 s.
+  kfree_call_by_krc(cpus[1]);
+  check_quiescence(cpus[0], baseline);
+  expect(nr_cached_bnodes(cpus[0])).toBe(2);
 });
 
 test("a leaked object is shown with its biography", () => {

@@ -7,7 +7,7 @@ import { init_cpu_slots } from "../../shared/cpu/boot.ts";
 import { bind_callback } from "../../shared/cpu/callback_table.ts";
 import { describe_context } from "../../shared/cpu/context.ts";
 import { Cpu } from "../../shared/cpu/cpu.ts";
-import { schedule } from "../../shared/cpu/sched.ts";
+import { schedule_until_woken } from "../../shared/cpu/sched.ts";
 import { P_KICK } from "../../shared/layout/cpu.ts";
 import { Globals } from "../../shared/layout/globals.ts";
 import { MachineMap, type MachineShape, shapeProblem } from "../../shared/layout/map.ts";
@@ -108,7 +108,7 @@ export function programsOf(scenario: Scenario, observer: Cpu): Programs {
     ...(final === undefined ? {} : { final }),
     idle: (cpu) => {
       cpu.mem.take_pending(P_KICK);
-      schedule(cpu);
+      schedule_until_woken(cpu);
     },
     nextTimer: (cpu) => kernel.nextTimer(cpu),
     ...(invariant === undefined ? {} : { invariant: () => invariant(observer) }),

@@ -118,6 +118,7 @@ export function jsonReport(config: ExploreConfig, { verdict, reports, elapsedMs,
     seed: config.seed,
     strategy: config.strategy,
     preemptions: config.preemptions,
+    options: config.overrideWords,
     duration_ms: Math.round(elapsedMs),
     coverage: coverageJson(coverage),
     scenarios: reports.map((report) => ({

@@ -2,7 +2,7 @@
 import { bind_callback } from "../../shared/cpu/callback_table.ts";
 import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { CB } from "../../shared/layout/callbacks.ts";
-import { bind_all, next_timer_expiry, start_kernel } from "../../shared/linux/init.ts";
+import { bind_all, get_next_timer_interrupt, start_kernel } from "../../shared/linux/init.ts";
 
 export interface Kernel {
   /** Binds callbacks; on every thread. */
@@ -13,7 +13,7 @@ export interface Kernel {
   nextTimer(cpu: Cpu): number | undefined;
 }
 
-export const KERNEL: Kernel = { bind: bind_all, boot: start_kernel, nextTimer: next_timer_expiry };
+export const KERNEL: Kernel = { bind: bind_all, boot: start_kernel, nextTimer: get_next_timer_interrupt };
 
 /** CPUs with interrupts and idle, and no kernel: for user code, and for tests of the explorer and of the CPU layer. */
 export const BARE_KERNEL: Kernel = {
@@ -23,6 +23,7 @@ export const BARE_KERNEL: Kernel = {
     bind_callback(CB.do_softirq, () => undefined);
     bind_callback(CB.tick, () => undefined);
     bind_callback(CB.irq_work_run, () => undefined);
+    bind_callback(CB.hrtimer_interrupt, () => undefined);
   },
   boot: () => undefined,
   nextTimer: () => undefined,

@@ -1,5 +1,6 @@
 /** Options that several commands of the explorer take: what is changed of a scenario, and how the answer is printed. */
-import { BARRIER_ORDER, IRQWORK, KERNEL_BEHAVIOUR, keysOf } from "../behaviour.ts";
+import { BARRIER_ORDER, IRQWORK, KERNEL_BEHAVIOUR, keysOf, VARIANT } from "../behaviour.ts";
+import { describeWords, HOOKS_OPTION, parseHooks, parseVariant, VARIANT_OPTION } from "../behaviour_options.ts";
 import { UsageError } from "../errors.ts";
 import type { Options, OptionSpec } from "../options.ts";
 import { either, parseChoice, parseCount, parseList, parseProbability } from "../values.ts";
@@ -8,7 +9,15 @@ import type { MemoryModel } from "./engine/store_buffer.ts";
 
 export const MODELS: readonly MemoryModel[] = ["sc", "tso", "pso"];
 
-const CONFIG_WORDS = ["tiny", "spurious=P"];
+const CONFIG_WORDS = {
+  tiny: "small capacities",
+  "spurious=P": "trylocks that fail",
+  unbatched: "kfree_rcu() is call_rcu()",
+  "cached=N": "pages that each CPU keeps for kfree_rcu()",
+  nohz: "idle CPUs do without ticks",
+};
+/** More pages than this for each CPU no small machine has. */
+const MOST_CACHED = 16;
 /** More injections than this in one execution are a load test. */
 const MAX_INJECTIONS = 64;
 
@@ -21,12 +30,18 @@ export const OVERRIDE_OPTIONS: readonly OptionSpec[] = [
   { name: "pso", summary: "stores wait in a buffer for each address: they overtake each other" },
   { name: "irqwork", value: "MODE", summary: `when the irq_work interrupt comes: ${either(keysOf(IRQWORK))}` },
   { name: "barrier-order", value: "ORDER", summary: `of kvfree_rcu_barrier: ${either(keysOf(BARRIER_ORDER))}` },
-  { name: "config", value: "WORDS", summary: `${CONFIG_WORDS.join(", ")}: small capacities, trylocks that fail` },
+  {
+    name: "config",
+    value: "WORDS",
+    summary: describeWords(CONFIG_WORDS),
+  },
   {
     name: "kernel-bug",
     value: "NAMES",
     summary: `switch repairs off: ${keysOf(KERNEL_BEHAVIOUR).join(", ")}`,
   },
+  VARIANT_OPTION,
+  HOOKS_OPTION,
 ];
 
 /** @throws UsageError */
@@ -38,6 +53,8 @@ export function parseOverrideOptions(options: Options): Overrides {
   const irqwork = options.text("irqwork");
   const order = options.text("barrier-order");
   const bugs = options.text("kernel-bug");
+  const variant = options.text("variant");
+  const hooks = options.text("hooks");
   return {
     ...(nmi !== undefined && { nmis: parseCount("--nmi", nmi, 0, MAX_INJECTIONS) }),
     ...(ticks !== undefined && { ticks: parseCount("--ticks", ticks, 0, MAX_INJECTIONS) }),
@@ -52,19 +69,33 @@ export function parseOverrideOptions(options: Options): Overrides {
         0,
       ),
     }),
+    ...(variant !== undefined && { nolock_variant: VARIANT[parseVariant(variant)] }),
+    ...(hooks !== undefined && { hooks: parseHooks(hooks) }),
     ...parseConfigWords(options.text("config")),
   };
 }
 
-function parseConfigWords(text: string | undefined): Pick<Overrides, "tiny" | "spurious"> {
-  let words: Pick<Overrides, "tiny" | "spurious"> = {};
+function parseConfigWords(text: string | undefined): Overrides {
+  const words = new Map<string, Overrides>();
   for (const word of text?.split(",") ?? []) {
     const [name, value, ...rest] = word.split("=");
-    if (Object.hasOwn(words, name)) throw new UsageError(`--config names '${name}' twice: name it once`);
-    if (name === "tiny" && value === undefined) words = { ...words, tiny: 1 };
-    else if (name === "spurious" && value !== undefined && rest.length === 0) {
-      words = { ...words, spurious: Math.min(Math.round(parseProbability(name, value) * 2 ** 32), 2 ** 32 - 1) };
-    } else throw new UsageError(`--config must be ${either(CONFIG_WORDS)}, separated by commas, not '${word}'`);
+    if (words.has(name)) throw new UsageError(`--config names '${name}' twice: name it once`);
+    const override = rest.length === 0 ? parseConfigWord(name, value) : undefined;
+    if (override === undefined) {
+      throw new UsageError(`--config must be ${either(Object.keys(CONFIG_WORDS))}, separated by commas, not '${word}'`);
+    }
+    words.set(name, override);
   }
-  return words;
+  return Object.assign({}, ...words.values()) as Overrides;
+}
+/** @returns undefined if there is no such word. */
+function parseConfigWord(name: string, value: string | undefined): Overrides | undefined {
+  if (value === undefined) {
+    if (name === "tiny") return { tiny: 1 };
+    if (name === "unbatched") return { unbatched: 1 };
+    return name === "nohz" ? { nohz: 1 } : undefined;
+  }
+  if (name === "cached") return { rcu_min_cached_objs: parseCount(name, value, 0, MOST_CACHED) };
+  if (name !== "spurious") return undefined;
+  return { spurious: Math.min(Math.round(parseProbability(name, value) * 2 ** 32), 2 ** 32 - 1) };
 }

@@ -9,7 +9,7 @@ import type { MemoryModel } from "./engine/store_buffer.ts";
 import type { ConfigWord, Scenario } from "./scenario.ts";
 
 /** `model` is an index into MODELS. The other names are those of Scenario and of its globals. */
-type Setting = "nmis" | "ticks" | "model" | Exclude<ConfigWord, "panic_on_warn">;
+type Setting = "nmis" | "ticks" | "model" | Exclude<ConfigWord, "panic_on_warn" | "poison_free">;
 export interface Overrides extends Readonly<Partial<Record<Setting, number>>> {
   /** Operations that are left out, ascending; numbered through all CPUs, those of CPU 0 first. */
   readonly without?: readonly number[];
@@ -26,6 +26,7 @@ const LETTERS: Readonly<Record<Setting, string>> = {
   tiny: "C",
   nolock_variant: "V",
   unbatched: "U",
+  nohz: "Z",
   hooks: "H",
   rcu_min_cached_objs: "P",
 };

@@ -62,8 +62,10 @@ export type ConfigWord =
   | "spurious"
   | "tiny"
   | "panic_on_warn"
+  | "poison_free"
   | "nolock_variant"
   | "unbatched"
+  | "nohz"
   | "hooks"
   | "rcu_min_cached_objs";
 

@@ -8,6 +8,20 @@ import irqWorkFromNmi from "./irq_work_from_nmi.ts";
 import irqWorkSelfIpi from "./irq_work_self_ipi.ts";
 import irqWorkSync from "./irq_work_sync_idle.ts";
 import type { Litmus } from "./litmus.ts";
+import E10 from "./kvfree_E10_newest_record.ts";
+import E11 from "./kvfree_E11_lock_holder.ts";
+import E12 from "./kvfree_E12_nolock_and_barrier.ts";
+import E13 from "./kvfree_E13_sheaf_boundary.ts";
+import E20 from "./kvfree_E20_no_memory.ts";
+import E22 from "./kvfree_E22_two_barriers.ts";
+import E23 from "./kvfree_E23_lock_dropped.ts";
+import E24 from "./kvfree_E24_lazy_monitor.ts";
+import E25 from "./kvfree_E25_shrinker.ts";
+import E26 from "./kvfree_E26_monitor.ts";
+import E6 from "./kvfree_E6_rcu_barrier.ts";
+import E7 from "./kvfree_E7_barrier.ts";
+import E8 from "./kvfree_E8_readers.ts";
+import E9 from "./kvfree_E9_batch_reuse.ts";
 import llistPushPushDrain from "./llist_push_push_drain.ts";
 import llistTable from "./llist_table.ts";
 import localTrylock from "./local_trylock_nests.ts";
@@ -59,7 +73,8 @@ import spinlock from "./spinlock_exclusion.ts";
 export const CATALOGUE: readonly Litmus[] = [
   T1, T2, T3, T4, T4ticks, T5, T6, T7, T8, T9, T9b, T10, T11, T12, T15, T16, T17, T18, T19, T20, T21, T21ticks, T22, T23,
   T24, T25, T25b, T26, T26ticks, ...T28,
-  E1, E2, E3, ...E4, E5, E5ticks, E14, E15, E17, E18, E19, E21,
+  E1, E2, E3, ...E4, E5, E5ticks, ...E6, ...E7, ...E8, E9, ...E10, ...E11, ...E12, ...E13, E14, E15, E17, E18, E19, ...E20,
+  E21, ...E22, E23, E24, ...E25, ...E26,
   irqWorkClaim, irqWorkSelfIpi, irqWorkFromNmi, irqWorkSync,
   ...llistTable, llistPushPushDrain, localTrylock, spinlock, slabWord, barnExchange,
 ];

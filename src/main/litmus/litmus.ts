@@ -26,6 +26,8 @@ interface Test {
 interface Observing extends Test {
   /** Is this the outcome? Asked at the end of each execution, alone. */
   observed(cpu: Cpu): boolean;
+  /** With this in its message the machine itself may stop at the outcome, before its end. That is an observation, too. */
+  readonly reported?: RegExp;
 }
 /** No execution may end so, and there is one that does without the mechanism. */
 export interface Forbidden extends Observing {

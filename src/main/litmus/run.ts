@@ -80,7 +80,7 @@ function look(litmus: Litmus, scenario: Scenario, budget: LitmusBudget & { reado
   const explorer: Explorer = new Explorer({ ...scenario, check }, { model: litmus.memory ?? "sc" });
   const { seed = 1, bound, schedules = 100_000, random = litmus.random ?? 100 } = budget;
   const { failure, exhausted } = explorer.explore({ seed, bound, random, exhaustive: schedules });
-  if (litmus.verdict === "detector" && failure?.message.includes(litmus.outcome) === true)
+  if (failure !== undefined && isOutcome(litmus, failure.message))
     return { observed: observed + 1, others, exhausted, schedule: failure.schedule, failure: undefined };
   return {
     observed,
@@ -89,4 +89,8 @@ function look(litmus: Litmus, scenario: Scenario, budget: LitmusBudget & { reado
     schedule: failure?.schedule ?? schedule,
     failure: failure && `${failure.message}. Schedule: ${scheduleToText(failure.schedule)}`,
   };
+}
+/** Has the machine stopped with the outcome in its message? */
+function isOutcome(litmus: Litmus, message: string): boolean {
+  return litmus.verdict === "detector" ? message.includes(litmus.outcome) : litmus.reported?.test(message) === true;
 }

@@ -9,7 +9,7 @@ import { Globals } from "../../shared/layout/globals.ts";
 import { KmemCache } from "../../shared/layout/slab.ts";
 import { KvfreeRcuHead, RcuHead } from "../../shared/layout/types.ts";
 import { kmem_cache_create } from "../../shared/linux/mm/slub/cache.ts";
-import { kmem_cache_alloc } from "../../shared/linux/mm/slub/kmalloc.ts";
+import { kmem_cache_alloc_for_nolock } from "../../shared/linux/mm/slub/kmalloc.ts";
 import { oo_make } from "../../shared/linux/mm/slub/slab.ts";
 import { array, element, offsetof, overlay, struct, u32, type Ptr } from "../../shared/mem/struct.ts";
 import { get, set, type Scenario } from "../explore/scenario.ts";
@@ -69,8 +69,9 @@ export function makeThings(cpu: Cpu, s: Ptr<"kmem_cache">, count: number): void 
   set(cpu, CACHE, s);
   for (let i = 0; i < count; i++) put(cpu, i, alloc(cpu));
 }
+/** A thing, which the nolock functions may free. @returns NULL: no memory. */
 export function alloc(cpu: Cpu): ThingPtr {
-  return kmem_cache_alloc(cpu, cache(cpu), GFP_ATOMIC) as Ptr as ThingPtr;
+  return kmem_cache_alloc_for_nolock(cpu, cache(cpu), GFP_ATOMIC) as Ptr as ThingPtr;
 }
 /** From now on it is thing number `i`, if it is one: an allocation may have failed. */
 export function put(cpu: Cpu, i: number, thing: Ptr): void {

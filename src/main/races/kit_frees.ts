@@ -2,24 +2,32 @@
 import { local_irq_restore, local_irq_save } from "../../shared/cpu/context.ts";
 import { this_cpu_ptr, type Cpu } from "../../shared/cpu/cpu.ts";
 import { oracle_barrier_begin, oracle_barrier_end } from "../../shared/cpu/oracle.ts";
-import { KfreeRcuCpu } from "../../shared/layout/kvfree_rcu.ts";
+import { FREE_N_CHANNELS, KfreeRcuCpu, KvfreeRcuBulkData } from "../../shared/layout/kvfree_rcu.ts";
 import { PerCpu } from "../../shared/layout/percpu.ts";
+import { RcuGpOldstate, RcuNode, RcuState } from "../../shared/layout/rcu.ts";
 import { SlubPercpuSheaves } from "../../shared/layout/slab.ts";
 import { mod_delayed_work } from "../../shared/linux/kernel/workqueue.ts";
-import { __kvfree_rcu_barrier } from "../../shared/linux/mm/kvfree_rcu/krc_batch.ts";
+import { bnodes_of } from "../../shared/linux/mm/kvfree_rcu/check_krc.ts";
+import { __kvfree_rcu_barrier } from "../../shared/linux/mm/kvfree_rcu/krc_barrier.ts";
+import { bulk_head_of } from "../../shared/linux/mm/kvfree_rcu/krc.ts";
 import { kfree_rcu } from "../../shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
 import { kfree_rcu_nolock } from "../../shared/linux/mm/kvfree_rcu/nolock.ts";
 import { __slab_free } from "../../shared/linux/mm/slub/free.ts";
 import { slab_free_hook } from "../../shared/linux/mm/slub/hooks.ts";
 import { this_cpu_sheaves } from "../../shared/linux/mm/slub/pcs.ts";
 import { virt_to_slab } from "../../shared/linux/mm/slub/slab.ts";
+import { rcu_get_root, rcu_state } from "../../shared/linux/rcu/rcu_node.ts";
 import { local_lock, local_unlock } from "../../shared/linux/sync/local_lock.ts";
 import { embedded, NULL } from "../../shared/mem/struct.ts";
 import type { Operation } from "../explore/scenario.ts";
 import { cache, HEAD, take } from "./kit.ts";
 
 const { krc: KRC } = PerCpu.offset;
-const { monitor_work: MONITOR_WORK } = KfreeRcuCpu.offset;
+const { monitor_work: MONITOR_WORK, head_gp_snap: HEAD_GP_SNAP } = KfreeRcuCpu.offset;
+const { gp_snap: GP_SNAP } = KvfreeRcuBulkData.offset;
+const { norm: NORM } = RcuGpOldstate.offset;
+const { gp_seq: GP_SEQ } = RcuNode.offset;
+const { gp_seq_polled: GP_SEQ_POLLED } = RcuState.offset;
 const { lock: LOCK } = SlubPercpuSheaves.offset;
 
 /** kfree_rcu_nolock() of thing `i`, unless that has been done. */
@@ -56,6 +64,16 @@ export function insideSheafLock(cpu: Cpu, frees: Operation): void {
 /** The monitor of this CPU's krc has waited for long enough: it comes as the next work item. */
 export function monitorIsDue(cpu: Cpu): void {
   mod_delayed_work(cpu, embedded(this_cpu_ptr(cpu, KRC), MONITOR_WORK), 0);
+}
+/** The grace periods of all that is pending in this CPU's krc are over, as if it had been there for long. No steps. */
+export function pendingIsReady(cpu: Cpu): void {
+  const { mem } = cpu;
+  const krcp = this_cpu_ptr(cpu, KRC);
+  const gp_seq = mem.peek(rcu_get_root(cpu), GP_SEQ);
+  for (let idx = 0; idx < FREE_N_CHANNELS; idx++) {
+    for (const bnode of bnodes_of(cpu, bulk_head_of(krcp, idx))) mem.poke(embedded(bnode, GP_SNAP), NORM, gp_seq);
+  }
+  mem.poke(krcp, HEAD_GP_SNAP, mem.peek(rcu_state(cpu), GP_SEQ_POLLED));
 }
 /** __kvfree_rcu_barrier(), as the oracle knows barriers. */
 export const krcBarrier: Operation = (cpu) => {

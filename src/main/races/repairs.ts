@@ -5,21 +5,43 @@
  *   nested-producer  an NMI between llist_add() and irq_work_queue() adds to the same list       slub 6.4a
  *   rcuwait-shared   two irq_work_sync() of one work sleep in a place for one                     slub B25
  *   K-1              a barrier cancels the monitor that later objects rely on                      rcu 1.10
+ *   K-2              a barrier does not wait for a shrinker that frees what it has taken           rcu 1.10
  *   K-3              a barrier overlooks the batch that another one is just queueing               rcu E22
  */
 import { bug } from "../../shared/cpu/bug.ts";
 import type { Cpu } from "../../shared/cpu/cpu.ts";
-import { IRQWORK_LATE, KB_K1, KB_K3, KB_NESTED_PRODUCER, KB_RCUWAIT_SHARED } from "../../shared/layout/globals.ts";
+import {
+  IRQWORK_LATE,
+  KB_K1,
+  KB_K2,
+  KB_K3,
+  KB_NESTED_PRODUCER,
+  KB_RCUWAIT_SHARED,
+} from "../../shared/layout/globals.ts";
 import { SLAB_NO_SHEAVES } from "../../shared/layout/slab_flags.ts";
 import { init_irq_work, irq_work_queue, irq_work_sync } from "../../shared/linux/kernel/irq_work.ts";
 import { deferred_work_barrier } from "../../shared/linux/mm/kvfree_rcu/barrier.ts";
-import { __kvfree_rcu_barrier } from "../../shared/linux/mm/kvfree_rcu/krc_batch.ts";
+import { __kvfree_rcu_barrier } from "../../shared/linux/mm/kvfree_rcu/krc_barrier.ts";
+import { kfree_rcu_mightsleep } from "../../shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
+import { shrink_kvfree_rcu } from "../../shared/linux/mm/kvfree_rcu/shrinker.ts";
 import { NULL } from "../../shared/mem/struct.ts";
 import { callbackId, get, set, type Operation, type Scenario } from "../explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
-import { at, cache, FIRST_THING, FIRST_WORD, HEAD, loses, makeCache, makeThings, race, type Loses } from "./kit.ts";
+import {
+  at,
+  cache,
+  FIRST_THING,
+  FIRST_WORD,
+  HEAD,
+  type Loses,
+  loses,
+  makeCache,
+  makeThings,
+  race,
+  take,
+} from "./kit.ts";
 import { accounted } from "./kit_account.ts";
-import { freeNolock, freeRcu, krcBarrier } from "./kit_frees.ts";
+import { freeNolock, freeRcu, krcBarrier, pendingIsReady } from "./kit_frees.ts";
 import { before_call_rcu } from "./kit_whereabouts.ts";
 
 /** The race with the repair, and without it. */
@@ -91,6 +113,18 @@ const k1: Scenario = {
   check: accounted,
 };
 
+const k2: Scenario = {
+  name: "K-2",
+  summary: "__kvfree_rcu_barrier() against a shrinker that frees what is ready",
+  setup: withoutSheaves(2, (cpu) => {
+    freeRcu(0)(cpu);
+    kfree_rcu_mightsleep(cpu, take(cpu, 1));
+    pendingIsReady(cpu);
+  }),
+  cpus: [[krcBarrier], [(cpu) => void shrink_kvfree_rcu(cpu)]],
+  check: accounted,
+};
+
 const k3: Scenario = {
   name: "K-3",
   summary: "two __kvfree_rcu_barrier() at once",
@@ -103,5 +137,6 @@ export default [
   ...repair(nestedProducer, KB_NESTED_PRODUCER),
   ...repair(rcuwaitShared, KB_RCUWAIT_SHARED),
   ...repair(k1, KB_K1),
+  ...repair(k2, KB_K2),
   ...repair(k3, KB_K3),
 ];

@@ -1,11 +1,13 @@
 /**
  * Any address in words, by what memory holds at that moment: variables (symbols.ts), parts of caches
- * ("things.cpu0.main->size"), slabs ("slab(page 12).counters") and objects ("things#2+8": 8 bytes into object 2). Memory
- * is read from outside, without steps, in the middle of anything: what makes no sense is shown as a number.
+ * ("things.cpu0.main->size"), slabs ("slab(page 12).counters"), pages of kfree_rcu() ("bnode(page 9).nr_records") and
+ * objects ("things#2+8": 8 bytes into object 2). Memory is read from outside, without steps, in the middle of anything:
+ * what makes no sense is shown as a number.
  */
 import { PAGE_SHIFT, PAGE_SIZE } from "../../shared/base/limits.ts";
+import { KvfreeRcuBulkData } from "../../shared/layout/kvfree_rcu.ts";
 import type { MachineMap } from "../../shared/layout/map.ts";
-import { Page, PGTY_slab, PGTY_tail } from "../../shared/layout/page.ts";
+import { Page, PGTY_bnode, PGTY_slab, PGTY_tail } from "../../shared/layout/page.ts";
 import { KmemCache, Slab, SlabSheaf } from "../../shared/layout/slab.ts";
 import { cache_name } from "../../shared/linux/mm/slub/cache_name.ts";
 import type { Memory } from "../../shared/mem/memory.ts";
@@ -46,8 +48,8 @@ export class HeapSymbols {
       return fieldAt(shared.name, ".", shared, offset, pointee);
     const object = this.object(address);
     if (object === undefined) {
-      const name = this.pageName(address);
-      return this.slabWord(address) ?? wordAt(this.map, address, pointee) ?? { name, field: "", ctype: "" };
+      const known = this.slabWord(address) ?? this.bnodeWord(address, pointee) ?? wordAt(this.map, address, pointee);
+      return known ?? { name: this.pageName(address), field: "", ctype: "" };
     }
     const part = this.parts.part(object, address);
     if (part !== undefined) return fieldAt(part.name, part.arrow, part.struct, address - part.start, pointee);
@@ -104,10 +106,20 @@ export class HeapSymbols {
     if (index < 0 || index >= this.map.nrPages || this.mem.peek(this.page(index), TYPE) !== PGTY_slab) return undefined;
     return fieldAt(`slab(page ${index})`, ".", Slab, address - this.page(index));
   }
-  private pageName(address: number): string {
+  /** A word of a page of pointers that kfree_rcu() fills. */
+  private bnodeWord(address: number, pointee: string): Word | undefined {
     const offset = address - this.map.pages;
-    const isPage = offset >= 0 && offset >> PAGE_SHIFT < this.map.nrPages;
-    return isPage ? `page ${offset >> PAGE_SHIFT}+${offset % PAGE_SIZE}` : `0x${(address >>> 0).toString(16)}`;
+    const index = offset >> PAGE_SHIFT;
+    if (index < 0 || index >= this.map.nrPages || this.mem.peek(this.page(index), TYPE) !== PGTY_bnode)
+      return undefined;
+    return fieldAt(`bnode(page ${index})`, ".", KvfreeRcuBulkData, offset % PAGE_SIZE, pointee);
+  }
+  private pageName(address: number): string {
+    const { pages, vmalloc, vmallocEnd } = this.map;
+    const [name, start] = address < vmalloc ? ["page", pages] : ["vmalloc page", vmalloc];
+    if (address < start || address >= vmallocEnd) return `0x${(address >>> 0).toString(16)}`;
+    const offset = address - start;
+    return `${name} ${offset >> PAGE_SHIFT}+${offset % PAGE_SIZE}`;
   }
 }
 

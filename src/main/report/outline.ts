@@ -4,7 +4,7 @@
  */
 import { inFunctions, pathOf } from "./entry.ts";
 import { type Frame, IDLE, LEVEL_TASK, type Step, type Trace } from "./trace.ts";
-import { sleepingPath } from "./waiting.ts";
+import { LOOK_FOR_WORK, sleepingPath } from "./waiting.ts";
 
 /** A row of one CPU. */
 export interface CpuRow {
@@ -20,8 +20,6 @@ export type Row = CpuRow | { readonly line: string };
 /** What code and people call a variable whose name is long. */
 const SHORT_NAMES: ReadonlyMap<string, string> = new Map([["deferred_percpu_work", "dpw"]]);
 
-/** What a CPU does meanwhile when it waits, or is idle, is not worth a row either. */
-const LOOKS_FOR_WORK = "schedule";
 /** Runs of left-out steps that are shorter are not worth a row. */
 const LONG_GAP = 8;
 
@@ -200,7 +198,8 @@ class Outline {
     const { cpu } = step.frame;
     const skipped = this.skipped.get(cpu) ?? [];
     this.skipped.set(cpu, skipped);
-    if (this.shown.has(step.frame) && !step.path.includes(LOOKS_FOR_WORK)) skipped.push(step);
+    // What a CPU does meanwhile when it waits, or is idle, is not worth a row.
+    if (this.shown.has(step.frame) && !step.path.some((name) => LOOK_FOR_WORK.has(name))) skipped.push(step);
   }
   private endGap(): void {
     const skipped = this.skipped.get(this.cpu) ?? [];

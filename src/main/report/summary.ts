@@ -6,6 +6,7 @@ import { CONTEXT_NAMES, CpuCounters } from "../../shared/layout/cpu.ts";
 import { Globals } from "../../shared/layout/globals.ts";
 import { KvfreeCounters } from "../../shared/layout/kvfree_rcu.ts";
 import type { MachineMap } from "../../shared/layout/map.ts";
+import { NolockRfcCounters } from "../../shared/layout/nolock_rfc.ts";
 import { PerCpu } from "../../shared/layout/percpu.ts";
 import { POINT_NAMES } from "../../shared/layout/points.ts";
 import { RcuData, RcuState } from "../../shared/layout/rcu.ts";
@@ -27,7 +28,14 @@ import {
 } from "../../shared/mem/struct.ts";
 import type { Control } from "../../workers/control.ts";
 
-const { counters: COUNTERS, kvfree: KVFREE, slub: SLUB, rcu_data: RCU_DATA, torture: TORTURE } = PerCpu.offset;
+const {
+  counters: COUNTERS,
+  kvfree: KVFREE,
+  nolock_rfc_counters: NOLOCK_RFC_COUNTERS,
+  slub: SLUB,
+  rcu_data: RCU_DATA,
+  torture: TORTURE,
+} = PerCpu.offset;
 const { rcu_state: RCU_STATE, slab: SLAB } = Globals.offset;
 const { slab_caches: SLAB_CACHES } = SlabGlobals.offset;
 const { next: NEXT } = ListHead.offset;
@@ -61,7 +69,27 @@ export interface Summary {
   readonly readerAge: readonly number[];
   readonly kmallocNolock: { readonly ok: number; readonly failed: number };
   readonly kfreeNolock: { readonly sheaf: number; readonly deferred: number };
-  readonly kfreeRcu: { readonly calls: number; readonly sheaf: number; readonly krc: number };
+  /** Where the objects went that kfree_rcu() and its relatives were given. */
+  readonly kfreeRcu: {
+    readonly calls: number;
+    readonly sheaf: number;
+    /** Into kfree_rcu_cpu; of these into bnodes, and of those vmalloc areas. */
+    readonly krc: number;
+    readonly bulk: number;
+    readonly vmalloc: number;
+    /** kfree_rcu_mightsleep() that waited for its grace period itself. */
+    readonly synchronous: number;
+    /** In an unbatched machine. */
+    readonly callRcu: number;
+  };
+  /** Pages of kfree_rcu_cpu, and shrinkers. */
+  readonly bnodes: {
+    readonly cached: number;
+    readonly allocated: number;
+    readonly refused: number;
+    readonly workerRuns: number;
+    readonly shrinks: number;
+  };
   readonly kfreeRcuNolock: {
     readonly calls: number;
     readonly sheaf: number;
@@ -69,6 +97,8 @@ export interface Summary {
     /** Full sheaves, not objects. */
     readonly rcuSheaves: number;
   };
+  /** What kfree_rcu_nolock() of February 2026 has done besides; all 0 in other machines. */
+  readonly nolockRfc: Readonly<Record<keyof typeof NolockRfcCounters.offset, number>>;
   /** Counters of all caches, those that are gone included, under their kernel names. */
   readonly slab: Readonly<Record<(typeof STAT_NAMES)[number], number>>;
   readonly caches: number;
@@ -123,7 +153,18 @@ export function summarise(mem: BareMemory, map: MachineMap, control: Control, or
     kfreeRcu: {
       calls: sum(KVFREE, k.kfree_rcu),
       sheaf: sum(KVFREE, k.kfree_rcu_sheaf),
-      krc: sum(KVFREE, k.kfree_rcu_krc),
+      krc: sum(KVFREE, k.kfree_rcu_krc) - sum(NOLOCK_RFC_COUNTERS, NolockRfcCounters.offset.linked), // Not its own.
+      bulk: sum(KVFREE, k.krc_bulk),
+      vmalloc: sum(KVFREE, k.krc_vmalloc),
+      synchronous: sum(KVFREE, k.kfree_rcu_synchronous),
+      callRcu: sum(KVFREE, k.kfree_rcu_call_rcu),
+    },
+    bnodes: {
+      cached: sum(KVFREE, k.bnodes_cached),
+      allocated: sum(KVFREE, k.bnodes_allocated),
+      refused: sum(KVFREE, k.bnodes_refused),
+      workerRuns: sum(KVFREE, k.page_cache_runs),
+      shrinks: sum(KVFREE, k.krc_shrinks),
     },
     kfreeRcuNolock: {
       calls: sum(KVFREE, k.kfree_rcu_nolock),
@@ -131,6 +172,9 @@ export function summarise(mem: BareMemory, map: MachineMap, control: Control, or
       objectsByRcu: sum(KVFREE, k.kfree_rcu_nolock_deferred),
       rcuSheaves: sum(KVFREE, k.rcu_sheaves_deferred),
     },
+    nolockRfc: Object.fromEntries(
+      Object.entries(NolockRfcCounters.offset).map(([name, field]) => [name, sum(NOLOCK_RFC_COUNTERS, field)]),
+    ) as Summary["nolockRfc"],
     slab: slabStats(mem, map, sum),
     caches: sum(TORTURE, t.caches),
     memoryShort: sum(TORTURE, t.kmalloc_failed),

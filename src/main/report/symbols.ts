@@ -7,6 +7,7 @@ import { Globals } from "../../shared/layout/globals.ts";
 import type { MachineMap } from "../../shared/layout/map.ts";
 import { Page } from "../../shared/layout/page.ts";
 import { PerCpu } from "../../shared/layout/percpu.ts";
+import { VmapArea } from "../../shared/layout/vmalloc.ts";
 import { offsetof, type AnyStruct, type FieldInfo } from "../../shared/mem/struct.ts";
 
 /** A word by its name, and the innermost field that it is, if it is one. */
@@ -37,15 +38,20 @@ const SCENARIO_WORDS = 256;
  * @param pointee  what a pointer to it points to: the name ends there.
  */
 export function wordAt(map: MachineMap, address: number, pointee = ""): Word | undefined {
-  const { globals, percpu, percpuStride, memMap, pages, shape } = map;
+  const { globals, percpu, percpuStride, memMap, vmapAreas, pages, shape } = map;
   if (address < globals || address >= pages) return undefined;
   if (address < globals + Globals.size) {
     return scenarioWord(address - globals - SCENARIO) ?? fieldAt("", "", Globals, address - globals, pointee);
   }
   const cpu = Math.floor((address - percpu) / percpuStride);
   if (cpu < shape.cpus) return fieldAt(`cpu${cpu}`, ".", PerCpu, address - map.section(cpu), pointee);
-  const index = Math.floor((address - memMap) / Page.size);
-  return fieldAt(`mem_map[${index}]`, ".", Page, (address - memMap) % Page.size, pointee);
+  if (address < vmapAreas) return elementAt("mem_map", memMap, Page, address, pointee);
+  return elementAt("vmap_areas", vmapAreas, VmapArea, address, pointee);
+}
+
+function elementAt(name: string, start: number, struct: AnyStruct, address: number, pointee: string): Word {
+  const index = Math.floor((address - start) / struct.size);
+  return fieldAt(`${name}[${index}]`, ".", struct, (address - start) % struct.size, pointee);
 }
 
 /** x0, x1, ... are the words of get() and set(), r0, r1, ... those of result(). */

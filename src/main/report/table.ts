@@ -5,7 +5,7 @@ type Row = readonly [what: string, numbers: string];
 
 /** The table's lines. @param elapsedMs  for the rates. */
 export function summaryTable(summary: Summary, elapsedMs: number): readonly string[] {
-  const { nmis, raised, kfreeRcuNolock, kfreeRcu, kmallocNolock, kfreeNolock, slab } = summary;
+  const { nmis, raised, kfreeRcuNolock, kfreeRcu, bnodes, kmallocNolock, kfreeNolock, slab } = summary;
   const seconds = elapsedMs / 1000;
   const rate = (n: number): string => `${count(n)} (${count(n / seconds)}/s)`;
   const rows: Row[] = [
@@ -14,7 +14,17 @@ export function summaryTable(summary: Summary, elapsedMs: number): readonly stri
     ["kmalloc_nolock", parts(kmallocNolock)],
     ["frees", parts({ sheaf: slab.FREE_FASTPATH, slab: slab.FREE_SLOWPATH })],
     ["kfree_nolock", parts(kfreeNolock)],
-    ["kfree_rcu", `${count(kfreeRcu.calls)}: ${parts({ sheaf: kfreeRcu.sheaf, krc: kfreeRcu.krc })}`],
+    ["kfree_rcu", `${count(kfreeRcu.calls)}: ${parts(kfreeRcuParts(summary))}`],
+    [
+      "  pages of pointers",
+      parts({
+        cached: bnodes.cached,
+        allocated: bnodes.allocated,
+        "too many": bnodes.refused,
+        refills: bnodes.workerRuns,
+      }),
+    ],
+    ["  shrinker runs", count(bnodes.shrinks)],
     [
       "kfree_rcu_nolock",
       `${count(kfreeRcuNolock.calls)}: ${parts({
@@ -23,6 +33,7 @@ export function summaryTable(summary: Summary, elapsedMs: number): readonly stri
         "rcu_sheaves (full sheaves)": kfreeRcuNolock.rcuSheaves,
       })}`,
     ],
+    ...rfcRows(summary),
     ["NMIs delivered", rate(nmis.controller + nmis.local)],
     ["  by source", `controller ${count(nmis.controller)} of ${count(raised.nmis)} raised, local ${count(nmis.local)}`],
     ["  hit", parts(summary.nmisByContext)],
@@ -39,6 +50,27 @@ export function summaryTable(summary: Summary, elapsedMs: number): readonly stri
   ];
   const width = Math.max(...rows.map(([what]) => what.length));
   return [...rows.map(([what, numbers]) => `${what.padEnd(width)}  ${numbers}`), ...pointTable(summary)];
+}
+
+/** Where the objects went. */
+function kfreeRcuParts({ kfreeRcu }: Summary): Readonly<Record<string, number>> {
+  const { sheaf, krc, bulk, vmalloc, synchronous, callRcu } = kfreeRcu;
+  if (callRcu > 0) return { call_rcu: callRcu, synchronous };
+  return { sheaf, bulk: bulk - vmalloc, "bulk (vmalloc)": vmalloc, list: krc - bulk, synchronous };
+}
+
+/** kfree_rcu_nolock() of February 2026: what found no sheaf, and how long it relied on the lazy irq_work alone. */
+function rfcRows({ nolockRfc: rfc }: Summary): readonly Row[] {
+  if (rfc.linked + rfc.trylock_failed === 0) return [];
+  const { linked, trylock_failed, sheaf_kept } = rfc;
+  const runs = parts({ armed: rfc.monitor_armed, needless: rfc.monitor_needless, "krc empty": rfc.monitor_empty });
+  const mean = (rfc.waited_jiffies / Math.max(rfc.monitor_runs, 1)).toFixed(2);
+  return [
+    ["  onto krc->head", parts({ linked, "lock held": trylock_failed, "sheaf would be full": sheaf_kept })],
+    ["  lazy irq_work", `${count(rfc.monitor_runs)}: ${runs}; queued without ticks ${count(rfc.monitor_raised)}`],
+    ["    after a wait of", `${mean} jiffies on average, more than 1: ${count(rfc.monitor_late)}`],
+    ["    had been stranded", `${count(rfc.stranded_objects)} objects`],
+  ];
 }
 
 /** Named points: visits, and how many NMIs came exactly there. */

@@ -13,9 +13,7 @@ import { finalState } from "./final_state.ts";
 import { HeapSymbols } from "./heap_symbols.ts";
 import { type Frame, IDLE, LEVEL_IRQ, LEVEL_NMI, LEVEL_TASK, type Trace, type TraceEvent } from "./trace.ts";
 import { bits, PENDING_BITS } from "./values.ts";
-
-/** What a CPU runs between operations. */
-const LOOKS_FOR_WORK = "schedule";
+import { LOOK_FOR_WORK } from "./waiting.ts";
 
 export class TraceRecorder implements Recorder {
   private readonly map: MachineMap;
@@ -52,7 +50,7 @@ export class TraceRecorder implements Recorder {
   access({ lane, kind, address, before, after, visible }: Access): void {
     const { method, functions } = callPath();
     // Outside operations CPUs only look for work. Anything else is the scenario's check, which comes after the story.
-    if ((this.frames[lane]?.name ?? IDLE) === IDLE && functions[0] !== LOOKS_FOR_WORK) return;
+    if ((this.frames[lane]?.name ?? IDLE) === IDLE && !LOOK_FOR_WORK.has(functions[0])) return;
     const word = this.symbols.word(address);
     this.events.push({
       what: "step",

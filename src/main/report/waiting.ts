@@ -4,6 +4,8 @@
  */
 import { type Frame, IDLE, type Step, type Trace } from "./trace.ts";
 
+/** What a CPU runs between operations, and while it waits. */
+export const LOOK_FOR_WORK: ReadonlySet<string> = new Set(["schedule", "schedule_until_woken"]);
 /** What the functions that wait have in common. */
 const SLEEPS = new Set([
   "wait_for_completion",
@@ -11,7 +13,7 @@ const SLEEPS = new Set([
   "rcuwait_wait_event",
   "spin_lock_slowpath",
   "park",
-  "schedule",
+  ...LOOK_FOR_WORK,
 ]);
 const WAIT_FIELD = /^(?:completion|rcuwait|wait_queue)\.|^cpu_pending\.waits_for$/;
 const WORK_FIELD = /^(?:work_struct|worker_pool)\./;

@@ -3,9 +3,9 @@
  * allocates from such a cache, so an object's own memory tells whether it was freed: it is poisoned then, and still
  * carries its stamp otherwise. That is how barriers are checked per object, and not only through destroy.
  *
- * Differs: objects of a kmem_cache are given to the nolock functions, which the kernel allows for kmalloc_nolock() objects
- * only. What forbids it there (kmemleak, kfence) does not exist here, and nothing else reaches the deferred lists with
- * objects of a cache that can be destroyed.
+ * Differs: objects of a kmem_cache are given to the nolock functions, which the kernel allows for kmalloc_nolock()
+ * objects only (kmem_cache_alloc_for_nolock()). Nothing else reaches the deferred lists with objects of a cache that can
+ * be destroyed.
  */
 import { bug } from "../../shared/cpu/bug.ts";
 import { local_irq_restore, local_irq_save } from "../../shared/cpu/context.ts";
@@ -17,7 +17,7 @@ import { NR_MAILBOX, TortureCpu, TortureObject } from "../../shared/layout/tortu
 import {
   kfree,
   kfree_rcu,
-  kmem_cache_alloc,
+  kmem_cache_alloc_for_nolock,
   kmem_cache_create,
   kmem_cache_destroy,
   kmem_cache_free,
@@ -26,13 +26,13 @@ import {
   kvfree_rcu_barrier_on_cache,
 } from "../../shared/linux/api.ts";
 import { embedded, NULL, type Ptr } from "../../shared/mem/struct.ts";
-import { check_object, stamp_object } from "../../nmi/objects.ts";
+import { check_object, head_of, stamp_object } from "../../nmi/objects.ts";
 import { free_nolock } from "../../nmi/traffic.ts";
 import { close_mailbox, offer } from "./holdings.ts";
 
 const { torture: TORTURE } = PerCpu.offset;
 const { caches: CACHES, shrinks: SHRINKS } = TortureCpu.offset;
-const { stamp: STAMP, kvfree_rcu: KVFREE_RCU } = TortureObject.offset;
+const { stamp: STAMP } = TortureObject.offset;
 
 const MAX_OBJECTS = 96;
 /** So that the free pointer, which poison spares, does not lie on the stamp. */
@@ -88,7 +88,7 @@ export function checked_kvfree_rcu_barrier(cpu: Cpu): void {
  */
 function offer_more(cpu: Cpu, s: Ptr<"kmem_cache">): void {
   for (let left = random_below(cpu, 2 * NR_MAILBOX); left > 0; left--) {
-    const object = kmem_cache_alloc(cpu, s, GFP_KERNEL) as Ptr as Ptr<"torture_object">;
+    const object = alloc(cpu, s);
     if (object === NULL) return;
     stamp_object(cpu, object, MIN_SIZE, 0);
     offer(cpu, object);
@@ -101,10 +101,13 @@ function create(cpu: Cpu): Ptr<"kmem_cache"> {
   if (s !== NULL) cpu.mem.count(embedded(cpu.section, TORTURE), CACHES, 1);
   return s;
 }
+function alloc(cpu: Cpu, s: Ptr<"kmem_cache">): Ptr<"torture_object"> {
+  return kmem_cache_alloc_for_nolock(cpu, s, GFP_KERNEL) as Ptr as Ptr<"torture_object">;
+}
 function fill(cpu: Cpu, s: Ptr<"kmem_cache">): readonly Stamped[] {
   const objects: Stamped[] = [];
   for (let left = 1 + random_below(cpu, MAX_OBJECTS); left > 0; left--) {
-    const object = kmem_cache_alloc(cpu, s, GFP_KERNEL) as Ptr as Ptr<"torture_object">;
+    const object = alloc(cpu, s);
     if (object !== NULL) objects.push({ object, stamp: stamp_object(cpu, object, MIN_SIZE, 0) });
   }
   return objects;
@@ -132,7 +135,7 @@ function free_by_rcu(cpu: Cpu, object: Ptr<"torture_object">): void {
   const way = random_below(cpu, 4);
   const flags = way === 0 ? local_irq_save(cpu) : 0;
   if (way < 2) free_nolock(cpu, object, true);
-  else kfree_rcu(cpu, object, KVFREE_RCU);
+  else kfree_rcu(cpu, object, head_of(cpu, object));
   if (way === 0) local_irq_restore(cpu, flags);
 }
 /** @context Task, may sleep */

@@ -6,7 +6,7 @@ import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { random_below } from "../../shared/cpu/random.ts";
 import { GFP_KERNEL } from "../../shared/layout/gfp.ts";
 import { TortureObject } from "../../shared/layout/torture.ts";
-import { kfree, kfree_rcu, kmalloc } from "../../shared/linux/api.ts";
+import { kfree, kfree_rcu, kmalloc, memcg_offline, shrink_kvfree_rcu } from "../../shared/linux/api.ts";
 import { NULL, type Ptr } from "../../shared/mem/struct.ts";
 import { MAX_OBJECT } from "../../nmi/objects.ts";
 import { exchange } from "../../nmi/ordinary.ts";
@@ -20,6 +20,7 @@ import {
   init_checked_barriers,
 } from "./checked_barriers.ts";
 import { burst, keep_or_free, offer_object, page_burst } from "./holdings.ts";
+import { update_mightsleep, vmalloc_and_free } from "./kvfree.ts";
 import { reader, reader_by_irqs_off } from "./readers.ts";
 import { type Mix, run_one_of, type Scenario, totalWeight } from "./scenario.ts";
 import { shrink_kmalloc_cache } from "./shrinking.ts";
@@ -48,6 +49,8 @@ const MIX: Mix = [
   [320, exchange_nolock],
   [320, offer_object],
   [16, large_kmalloc],
+  [32, update_mightsleep],
+  [16, vmalloc_and_free],
   [32, page_burst],
   [32, checked_irq_work_sync],
   [16, checked_flush_work],
@@ -56,6 +59,8 @@ const MIX: Mix = [
   [2, checked_kvfree_rcu_barrier],
   [4, cache_loop],
   [1, shrink_kmalloc_cache],
+  [1, shrink_kvfree_rcu],
+  [2, memcg_offline], // Does something with --hooks memcg only.
 ];
 const TOTAL = totalWeight(MIX);
 

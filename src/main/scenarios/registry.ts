@@ -6,13 +6,29 @@ import { barriers } from "./barriers.ts";
 import type { ScenarioName } from "./catalogue.ts";
 import { give_back } from "./holdings.ts";
 import { kunit } from "./kunit.ts";
+import { list_lru } from "./list_lru.ts";
 import { llist } from "./llist.ts";
+import { maple_tree } from "./maple_tree.ts";
 import { nolock } from "./nolock.ts";
+import { obj_cgroup } from "./obj_cgroup.ts";
 import { rcu } from "./rcu.ts";
 import type { Scenario } from "./scenario.ts";
 import { empty_shared_words } from "./shared_words.ts";
+import { shrinker_info } from "./shrinker_info.ts";
+import { vmap_block } from "./vmap_block.ts";
 
-const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = { nolock, kunit, barriers, llist, rcu };
+const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
+  nolock,
+  kunit,
+  barriers,
+  llist,
+  rcu,
+  list_lru,
+  obj_cgroup,
+  shrinker_info,
+  vmap_block,
+  maple_tree,
+};
 
 /** A program whose operations are drawn from all the named scenarios; their interrupts all run. */
 export function programOf(names: readonly ScenarioName[]): Program {

@@ -1,12 +1,11 @@
 /** `sheaf torture`: runs a machine and reports. */
 import type { Command } from "../command.ts";
-import { EXIT_FAILURE, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_SUCCESS } from "../exit_code.ts";
+import { exitCodeOf } from "../exit_code.ts";
 import { listenForInterrupt } from "../interrupt.ts";
 import { jsonReport } from "../report/json.ts";
 import { Reporter } from "../report/reporter.ts";
 import { KERNEL_BASELINE } from "../version.ts";
 import { parseTortureConfig, TORTURE_OPTIONS } from "./config.ts";
-import type { TortureResult } from "./run.ts";
 
 export const torture: Command = {
   usage: "",
@@ -34,15 +33,9 @@ Follows Linux ${KERNEL_BASELINE}.`,
       });
       if (json) output.out(jsonReport(result));
       else reporter.end(result);
-      return exitCode(result);
+      return exitCodeOf(result);
     } finally {
       interrupt.dispose();
     }
   },
 };
-
-function exitCode({ verdict, interrupted }: TortureResult): number {
-  if (verdict === "FAILURE") return EXIT_FAILURE;
-  if (interrupted) return EXIT_INTERRUPTED;
-  return verdict === "SUCCESS" ? EXIT_SUCCESS : EXIT_INCONCLUSIVE;
-}

@@ -3,14 +3,22 @@
  * parameter: it is on the first and the last line of a run, and it is how a run is repeated.
  */
 import { HZ } from "../../shared/base/limits.ts";
-import { VARIANT_MERGED } from "../../shared/layout/globals.ts";
 import { RCU_MIN_CACHED_OBJS } from "../../shared/layout/kvfree_rcu.ts";
 import type { MachineShape } from "../../shared/layout/map.ts";
-import { BARRIER_ORDER, IRQWORK, KERNEL_BEHAVIOUR, keysOf } from "../behaviour.ts";
+import { BARRIER_ORDER, IRQWORK, KERNEL_BEHAVIOUR, keysOf, VARIANT } from "../behaviour.ts";
+import {
+  describeWords,
+  formatHooks,
+  HOOKS_OPTION,
+  parseHooks,
+  parseVariant,
+  VARIANT_OPTION,
+  type VariantName,
+} from "../behaviour_options.ts";
 import { UnsupportedError, UsageError } from "../errors.ts";
 import type { MachineConfig } from "../machine.ts";
 import type { Options, OptionSpec } from "../options.ts";
-import { SCENARIO_NAMES, type ScenarioName } from "../scenarios/catalogue.ts";
+import { NEED_BATCHING, SCENARIO_NAMES, type ScenarioName } from "../scenarios/catalogue.ts";
 import { CPUS_OPTION, MEMORY_OPTION, parseShape } from "../shape.ts";
 import {
   either,
@@ -28,7 +36,18 @@ import {
 
 /** Words of --config that ARCHITECTURE names and this version does not have. */
 const NOT_YET = ["rt", "hotplug"];
-const CONFIG_WORDS = ["tiny", "quiet-memory", "spurious=P", "nodes=N"];
+const CONFIG_WORDS = {
+  tiny: "small capacities",
+  "quiet-memory": "no random delays at accesses",
+  "spurious=P": "trylocks that fail",
+  "nodes=N": "NUMA nodes",
+  unbatched: "kfree_rcu() is call_rcu()",
+  "cached=N": "pages that each CPU keeps for kfree_rcu()",
+  nohz: "idle CPUs do without ticks",
+};
+/** Bytes of the heads of objects. */
+const HEADS = ["8", "16", "mixed"] as const;
+const MOST_CACHED = 100;
 const NMI_SOURCES = ["controller", "local"] as const;
 /** What the controller contributes when both sources are at work: it cannot reach much more. */
 const CONTROLLER_SHARE = 4000;
@@ -53,6 +72,15 @@ export interface TortureConfig {
   readonly irqwork: IrqworkName;
   readonly barrierOrder: BarrierOrderName;
   readonly kernelBehaviour: readonly KernelBehaviourName[];
+  readonly variant: VariantName;
+  /** HOOK_* bits. */
+  readonly hooks: number;
+  readonly head: (typeof HEADS)[number];
+  readonly unbatched: boolean;
+  /** Pages that each CPU keeps for kfree_rcu(). */
+  readonly cached: number;
+  /** Idle CPUs stop their ticks. */
+  readonly nohz: boolean;
 }
 
 export const TORTURE_OPTIONS: readonly OptionSpec[] = [
@@ -71,7 +99,7 @@ export const TORTURE_OPTIONS: readonly OptionSpec[] = [
   {
     name: "config",
     value: "WORDS",
-    summary: `${CONFIG_WORDS.join(", ")}: small capacities, no random delays at accesses, trylocks that fail, NUMA nodes`,
+    summary: describeWords(CONFIG_WORDS),
   },
   {
     name: "irqwork",
@@ -85,6 +113,13 @@ export const TORTURE_OPTIONS: readonly OptionSpec[] = [
     value: "NAMES",
     summary: `switch repairs off: ${Object.keys(KERNEL_BEHAVIOUR).join(", ")}`,
   },
+  { ...VARIANT_OPTION, default: "merged" },
+  { ...HOOKS_OPTION, default: "none" },
+  {
+    name: "head",
+    value: "BYTES",
+    summary: `of the objects: ${either(HEADS)}; 8: struct kvfree_rcu_head, what lies behind it is the user's; 16: struct rcu_head`,
+  },
 ];
 
 /** @throws UsageError, UnsupportedError */
@@ -92,11 +127,12 @@ export function parseTortureConfig(options: Options): TortureConfig {
   const words = parseConfigWords(options.text("config"));
   const { nmiRate, nmiSource } = parseNmi(options.text("nmi") ?? "0");
   const behaviour = options.text("kernel-behaviour");
+  const { unbatched, cached, nohz } = words;
   return {
     shape: parseShape(options, words.nodes),
     durationMs: parseDuration("--duration", options.text("duration") ?? ""),
     seed: parseSeed("--seed", options.text("seed")),
-    scenarios: parseList("--scenario", options.text("scenario") ?? "", SCENARIO_NAMES),
+    scenarios: parseScenarios(options.text("scenario") ?? "", unbatched),
     nmiRate,
     nmiSource,
     irqRate: parseRate("--irq", options.text("irq") ?? "0"),
@@ -107,7 +143,27 @@ export function parseTortureConfig(options: Options): TortureConfig {
     barrierOrder: parseChoice("--barrier-order", options.text("barrier-order") ?? "", keysOf(BARRIER_ORDER)),
     kernelBehaviour:
       behaviour === undefined ? [] : parseList("--kernel-behaviour", behaviour, keysOf(KERNEL_BEHAVIOUR)),
+    variant: parseVariant(options.text("variant") ?? ""),
+    hooks: parseHooks(options.text("hooks") ?? ""),
+    head: parseHead(options.text("head"), unbatched),
+    unbatched,
+    cached,
+    nohz,
   };
+}
+
+function parseScenarios(text: string, unbatched: boolean): readonly ScenarioName[] {
+  const scenarios = parseList("--scenario", text, SCENARIO_NAMES);
+  const short = unbatched ? scenarios.find((name) => NEED_BATCHING.includes(name)) : undefined;
+  if (short !== undefined) throw new UsageError(`--scenario ${short} needs batching: leave out unbatched`);
+  return scenarios;
+}
+/** Without batching kfree_rcu() is call_rcu(), which needs both words. */
+function parseHead(text: string | undefined, unbatched: boolean): TortureConfig["head"] {
+  if (text === undefined) return unbatched ? "16" : "mixed";
+  const head = parseChoice("--head", text, HEADS);
+  if (unbatched && head !== "16") throw new UsageError(`--head ${head} needs batching: give --head 16 or no unbatched`);
+  return head;
 }
 
 function parseNmi(text: string): Pick<TortureConfig, "nmiRate" | "nmiSource"> {
@@ -119,14 +175,22 @@ function parseNmi(text: string): Pick<TortureConfig, "nmiRate" | "nmiSource"> {
   };
 }
 
-function parseConfigWords(
-  text: string | undefined,
-): Pick<TortureConfig, "tiny" | "spurious" | "noise"> & { nodes: number } {
-  const words = { tiny: false, spurious: 0, noise: true, nodes: 1 };
+type Words = Pick<TortureConfig, "tiny" | "spurious" | "noise" | "unbatched" | "cached" | "nohz"> & { nodes: number };
+
+function parseConfigWords(text: string | undefined): Words {
+  const words = {
+    tiny: false,
+    spurious: 0,
+    noise: true,
+    nodes: 1,
+    unbatched: false,
+    cached: RCU_MIN_CACHED_OBJS,
+    nohz: false,
+  };
   const seen = new Set<string>();
   for (const word of text?.split(",") ?? []) {
     const [name, value, ...rest] = word.split("=");
-    const problem = `--config must be ${either(CONFIG_WORDS)}, separated by commas, not '${word}'`;
+    const problem = `--config must be ${either(Object.keys(CONFIG_WORDS))}, separated by commas, not '${word}'`;
     if (rest.length > 0) throw new UsageError(problem);
     if (seen.has(name)) throw new UsageError(`--config names '${name}' twice: name it once`);
     seen.add(name);
@@ -134,6 +198,9 @@ function parseConfigWords(
     else if (name === "quiet-memory" && value === undefined) words.noise = false;
     else if (name === "spurious" && value !== undefined) words.spurious = parseProbability("spurious", value);
     else if (name === "nodes" && value !== undefined) words.nodes = parseCount("nodes", value, 1, 4);
+    else if (name === "unbatched" && value === undefined) words.unbatched = true;
+    else if (name === "cached" && value !== undefined) words.cached = parseCount("cached", value, 0, MOST_CACHED);
+    else if (name === "nohz" && value === undefined) words.nohz = true;
     else if (NOT_YET.includes(name)) throw new UnsupportedError(`--config ${name}: this version does not have it`);
     else throw new UsageError(problem);
   }
@@ -151,10 +218,13 @@ export function machineConfig(config: TortureConfig): MachineConfig {
     irqwork: IRQWORK[config.irqwork],
     barrierOrder: BARRIER_ORDER[config.barrierOrder],
     kernelBehaviour: config.kernelBehaviour.reduce((bits, name) => bits | KERNEL_BEHAVIOUR[name], 0),
-    nolockVariant: VARIANT_MERGED,
-    unbatched: false,
-    hooks: 0,
-    rcuMinCachedObjs: RCU_MIN_CACHED_OBJS,
+    nolockVariant: VARIANT[config.variant],
+    unbatched: config.unbatched,
+    hooks: config.hooks,
+    rcuMinCachedObjs: config.cached,
+    nohz: config.nohz,
+    headBytes: config.head === "mixed" ? 0 : Number(config.head),
+    poisonFree: true,
   };
 }
 
@@ -172,6 +242,9 @@ function parameters(config: TortureConfig): readonly (readonly [string, string])
     ...(config.noise ? [] : ["quiet-memory"]),
     ...(config.spurious === 0 ? [] : [`spurious=${config.spurious}`]),
     ...(config.shape.nodes === 1 ? [] : [`nodes=${config.shape.nodes}`]),
+    ...(config.unbatched ? ["unbatched"] : []),
+    ...(config.cached === RCU_MIN_CACHED_OBJS ? [] : [`cached=${config.cached}`]),
+    ...(config.nohz ? ["nohz"] : []),
   ];
   const source = config.nmiSource === undefined ? "" : `:${config.nmiSource}`;
   return [
@@ -186,6 +259,9 @@ function parameters(config: TortureConfig): readonly (readonly [string, string])
     ["irqwork", config.irqwork],
     ["barrier-order", config.barrierOrder],
     ...(config.kernelBehaviour.length === 0 ? [] : [["kernel-behaviour", config.kernelBehaviour.join(",")] as const]),
+    ["variant", config.variant],
+    ...(config.hooks === 0 ? [] : [["hooks", formatHooks(config.hooks)] as const]),
+    ["head", config.head],
   ];
 }
 

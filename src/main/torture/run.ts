@@ -1,46 +1,13 @@
-/**
- * One torture run: boots a machine, watches it for the given time, lets it come to rest, and reaches a verdict.
- *
- *   SUCCESS       the machine came to rest and everything was accounted for
- *   FAILURE       a CPU reported a bug, died, or is locked up by its own machine time
- *   INCONCLUSIVE  the host could not run the machine
- */
-import { setTimeout as delay } from "node:timers/promises";
-import { CpuCounters, CpuSlot } from "../../shared/layout/cpu.ts";
-import { Globals } from "../../shared/layout/globals.ts";
-import { PerCpu } from "../../shared/layout/percpu.ts";
-import { TortureCpu, TortureGlobals } from "../../shared/layout/torture.ts";
-import { element, embedded } from "../../shared/mem/struct.ts";
-import { allCpus } from "../../workers/stop.ts";
-import { Machine, type Outcome, threadModule } from "../machine.ts";
-import { describeCpus } from "../report/failure.ts";
+/** One torture run: boots a machine, lets it run for the given time, and tells how it ended (supervise.ts). */
+import { Machine, type MachineThreads, threadModule } from "../machine.ts";
 import { type Summary, summarise } from "../report/summary.ts";
+import { type SupervisedRun, supervise } from "../supervise.ts";
+import type { Watchdog } from "./watchdog.ts";
 import { machineConfig, nmiShares, type TortureConfig } from "./config.ts";
-import { type CpuSample, type Finding, Watchdog } from "./watchdog.ts";
 
-const { slot: SLOT, counters: COUNTERS, torture: TORTURE_CPU } = PerCpu.offset;
-const { torture: TORTURE, jiffies: JIFFIES } = Globals.offset;
-const { resting: RESTING, finished: FINISHED } = TortureGlobals.offset;
-const { ops: OPS } = TortureCpu.offset;
-const { ticks: TICKS } = CpuSlot.offset;
-const { nmis: NMIS } = CpuCounters.offset;
-
-const SAMPLE_MS = 250;
-
-export type Verdict = "SUCCESS" | "FAILURE" | "INCONCLUSIVE";
-
-export interface TortureResult {
+export interface TortureResult extends SupervisedRun {
   readonly config: TortureConfig;
-  readonly verdict: Verdict;
-  /** It was told to stop before its time. */
-  readonly interrupted: boolean;
-  /** From the boot barrier to the end. */
-  readonly elapsedMs: number;
   readonly summary: Summary;
-  /** One line or paragraph each, the first failure first. */
-  readonly failures: readonly string[];
-  /** Where each CPU stands; empty after a success. */
-  readonly cpus: readonly string[];
 }
 
 export interface TortureHooks {
@@ -52,135 +19,40 @@ export interface TortureHooks {
   readonly onProgress?: (summary: Summary, elapsedMs: number) => void;
   /** Ends the run early, in order. */
   readonly signal?: AbortSignal;
-  /** For tests: other code for the CPUs' threads, and other limits. */
+  /** Other code for the CPUs' threads, and what it gets besides the scenarios. */
   readonly cpuModule?: URL;
+  readonly cpuTask?: object;
+  /** See MachineThreads. */
+  readonly cpu0?: MachineThreads["cpu0"];
+  /** For tests: other limits. */
   readonly watchdog?: Watchdog;
 }
 
 export async function runTorture(config: TortureConfig, hooks: TortureHooks = {}): Promise<TortureResult> {
-  const start = performance.now();
-  const machine = buildMachine(config, hooks.cpuModule ?? threadModule("cpu_thread", import.meta.url));
+  const machine = buildMachine(config, hooks);
   hooks.onMachine?.(machine);
-  try {
-    await machine.booted;
-    const booted = performance.now();
-    hooks.onBoot?.(booted - start);
-    const finding = await watch(machine, config, hooks, booted);
-    if (finding !== undefined) machine.halt();
-    const outcomes = await machine.outcomes;
-    const elapsedMs = performance.now() - booted;
-    const failures = describeFailures(machine, outcomes, finding);
-    return {
-      config,
-      verdict: verdictOf(outcomes, finding),
-      interrupted: hooks.signal?.aborted ?? false,
-      elapsedMs,
-      summary: summarise(machine.mem, machine.map, machine.control, machine.oracle),
-      failures,
-      cpus: failures.length === 0 ? [] : describeCpus(machine),
-    };
-  } finally {
-    await machine.shutDown();
-  }
+  const summary = (): Summary => summarise(machine.mem, machine.map, machine.control, machine.oracle);
+  const { signal, watchdog, onBoot, onProgress } = hooks;
+  const run = await supervise(machine, {
+    durationMs: config.durationMs,
+    signal,
+    watchdog,
+    onBoot,
+    onProgress: (elapsedMs) => onProgress?.(summary(), elapsedMs),
+  });
+  return { config, ...run, summary: summary() };
 }
 
-function buildMachine(config: TortureConfig, cpuModule: URL): Machine {
+function buildMachine(config: TortureConfig, { cpuModule, cpuTask, cpu0 }: TortureHooks): Machine {
   const { controller, perTick } = nmiShares(config);
   return new Machine(machineConfig(config), {
-    cpuModule,
-    cpuTask: { scenarios: config.scenarios },
+    cpuModule: cpuModule ?? threadModule("./cpu_thread", import.meta.url),
+    cpuTask: { scenarios: config.scenarios, ...cpuTask },
+    cpu0,
+    watched: true,
     nmisPerTick: perTick,
     noise: config.noise,
     nmiRate: controller,
     irqRate: config.irqRate,
   });
-}
-
-/** Until all CPUs have ended, one way or another. @returns what the watchdog found, if it did. */
-async function watch(
-  machine: Machine,
-  config: TortureConfig,
-  hooks: TortureHooks,
-  bootedMs: number,
-): Promise<Finding | undefined> {
-  const { signal, watchdog = new Watchdog() } = hooks;
-  const over = machine.outcomes.then(() => true as const);
-  let stopping = false;
-  for (;;) {
-    const elapsed = performance.now() - bootedMs;
-    if (!stopping && (elapsed >= config.durationMs || signal?.aborted === true)) {
-      stopping = true;
-      machine.stop();
-    }
-    const pauseMs = stopping ? SAMPLE_MS : Math.min(SAMPLE_MS, config.durationMs - elapsed);
-    if (await Promise.race([over, sleep(pauseMs, stopping ? undefined : signal)])) return undefined;
-    const finding = watchdog.observe(
-      sampleCpus(machine),
-      machine.mem.peek(machine.map.globals, JIFFIES),
-      performance.now(),
-    );
-    if (finding !== undefined) return finding;
-    hooks.onProgress?.(
-      summarise(machine.mem, machine.map, machine.control, machine.oracle),
-      performance.now() - bootedMs,
-    );
-  }
-}
-/** @returns false, after the time or when the signal comes. */
-async function sleep(ms: number, signal: AbortSignal | undefined): Promise<false> {
-  const options = signal === undefined ? {} : { signal };
-  return delay(ms, false as const, options).catch(() => false as const);
-}
-
-function sampleCpus({ mem, map }: Machine): readonly CpuSample[] {
-  const torture = embedded(map.globals, TORTURE);
-  const resting = mem.peek(torture, RESTING);
-  const finished = mem.peek(torture, FINISHED) !== 0;
-  const allRest = resting === allCpus(map.shape);
-  return Array.from({ length: map.shape.cpus }, (_, id) => {
-    const section = map.section(id);
-    const rests = (resting & (1 << id)) !== 0;
-    const checks = id === 0 && allRest && !finished; // The last thing it does is one long operation.
-    return {
-      progress: mem.peek(embedded(section, TORTURE_CPU), OPS),
-      resting: rests && !checks,
-      ticks: mem.peek(embedded(section, SLOT), TICKS),
-      interrupts: [0, 1].reduce((sum, source) => sum + mem.peek(embedded(section, COUNTERS), element(NMIS, source)), 0),
-    };
-  });
-}
-
-function verdictOf(outcomes: readonly Outcome[], finding: Finding | undefined): Verdict {
-  if (outcomes.some(isFailure)) return "FAILURE";
-  if (finding !== undefined) return finding.verdict;
-  return outcomes.every(({ kind }) => kind === "rested") ? "SUCCESS" : "INCONCLUSIVE";
-}
-function isFailure(outcome: Outcome): boolean {
-  return outcome.kind === "bug" || outcome.kind === "crashed" || outcome.kind === "lost";
-}
-
-/** The CPU that failed first comes first: what the others report may be its consequence. */
-function describeFailures(
-  machine: Machine,
-  outcomes: readonly Outcome[],
-  finding: Finding | undefined,
-): readonly string[] {
-  const first = machine.control.firstFailure();
-  const failed = outcomes.filter(isFailure).toSorted((a, b) => Number(b.cpu === first) - Number(a.cpu === first));
-  const others = [finding?.message, machine.trouble].filter((message) => message !== undefined);
-  return [...others, ...failed.map(describeFailure)];
-}
-function describeFailure(outcome: Outcome): string {
-  const { kind, cpu } = outcome;
-  if (kind === "lost") return `CPU ${cpu} is lost: ${outcome.message}`;
-  if (kind === "bug") return `CPU ${cpu}: ${outcome.message}${callers(outcome.stack)}`;
-  return kind === "crashed" ? `CPU ${cpu} crashed: ${outcome.message}${callers(outcome.stack)}` : `CPU ${cpu}: ${kind}`;
-}
-/** The functions of the stack that end in the failure, innermost first: interrupts lie on top of what they hit. */
-function callers(stack: string): string {
-  const frames = stack
-    .split("\n")
-    .filter((line) => /^ {4}at /.test(line))
-    .map((line) => line.replace(/\(?(?:file:\/\/)?\S*\/(?:src|dist)\//, "(").trim());
-  return frames.length === 0 ? "" : `\n  ${frames.join("\n  ")}`;
 }

@@ -18,6 +18,7 @@ import {
   CTX_HARDIRQ,
   CTX_NMI,
   P_ANY_NMI,
+  P_HRTIMER,
   P_IPI_CALL,
   P_IRQ,
   P_IRQ_WORK,
@@ -43,6 +44,7 @@ import {
 import { ct_nmi_enter, ct_nmi_exit } from "./context_tracking.ts";
 import { per_cpu_ptr, type Cpu } from "./cpu.ts";
 import { cpu_random } from "./random.ts";
+import { tick_nohz_tick_stopped } from "./sched.ts";
 import { flush_smp_call_function_queue } from "./smp.ts";
 import { EV_IRQ, EV_NMI, trace } from "./trace.ts";
 
@@ -62,6 +64,7 @@ const {
   ticks: C_TICKS,
   call_ipis: CALL_IPIS,
   irq_work_ipis: IRQ_WORK_IPIS,
+  hrtimer_irqs: HRTIMER_IRQS,
   points_hit_controller: HIT_CONTROLLER,
   points_hit_local: HIT_LOCAL,
 } = CpuCounters.offset;
@@ -125,6 +128,7 @@ function run_hardirq(cpu: Cpu, bit: number): void {
   mem.poke(cpu.slot, HARDIRQ, 0);
   pop_context(cpu, CTX_HARDIRQ);
   run_pending_softirqs(cpu); // With IRQs still off on entry; do_softirq() turns them on while it works.
+  if (tick_nohz_tick_stopped(cpu)) invoke(cpu, CB.tick_nohz_irq_exit, NULL);
   ct_nmi_exit(cpu);
   mem.poke(cpu.slot, POINT, point);
   mem.poke(cpu.slot, IRQS_OFF, 0);
@@ -144,6 +148,9 @@ function run_vector(cpu: Cpu, bit: number): void {
     mem.count(cpu.counters, C_TICKS, 1);
     mem.poke(cpu.slot, TICKS, mem.peek(cpu.slot, TICKS) + 1);
     invoke(cpu, CB.tick, NULL);
+  } else if (bit === P_HRTIMER) {
+    mem.count(cpu.counters, HRTIMER_IRQS, 1);
+    invoke(cpu, CB.hrtimer_interrupt, NULL);
   } else {
     mem.count(cpu.counters, IRQ_WORK_IPIS, 1);
     invoke(cpu, CB.irq_work_run, NULL);

@@ -1,6 +1,7 @@
 /** How kernel code tells the oracle (mem/oracle.ts) what it does. Nothing here is a step; a rebuild reports nothing. */
 import { PAGE_SHIFT, PAGE_SIZE } from "../base/limits.ts";
 import { CpuSlot } from "../layout/cpu.ts";
+import { Globals, KB_NOLOCK_ORIGIN } from "../layout/globals.ts";
 import { Page, PGTY_slab } from "../layout/page.ts";
 import { Slab } from "../layout/slab.ts";
 import type { OracleFault } from "../mem/oracle.ts";
@@ -11,16 +12,20 @@ import type { Cpu } from "./cpu.ts";
 import { describe_biography, describe_object } from "./oracle_report.ts";
 
 const { current: CURRENT } = CpuSlot.offset;
+const { kernel_behaviour: KERNEL_BEHAVIOUR } = Globals.offset;
 const { type: TYPE, order: ORDER } = Page.offset;
 const { slab_cache: SLAB_CACHE } = Slab.offset;
 
 function watching(cpu: Cpu): boolean {
   return cpu.oracle.active && !cpu.mem.rebuilding;
 }
-/** Stops the machine with all that is known about the object. */
-function fail(cpu: Cpu, { object, what }: OracleFault): never {
+/** Stops the machine with all that is known about the object. @context Any */
+export function object_bug(cpu: Cpu, object: Ptr, what: string): never {
   const where = describe_object(cpu.mem, cpu.map, object);
   bug(cpu, [what, where, ...describe_biography(cpu.oracle.biography(object))].join("\n  "));
+}
+function fail(cpu: Cpu, { object, what }: OracleFault): never {
+  object_bug(cpu, object, what);
 }
 
 /** The object goes from one of the places `from` to the place `to` (O_*). @context Any */
@@ -34,6 +39,24 @@ export function oracle_slab(cpu: Cpu, base: number, size: number, count: number,
   if (!watching(cpu)) return;
   const fault = cpu.oracle.slab(cpu.id, base, size, count, from, to, current_context(cpu));
   if (fault !== undefined) fail(cpu, fault);
+}
+
+/**
+ * An object that has just been allocated may be freed by the nolock functions: kmalloc_nolock() says so of its objects,
+ * and a test that knows what it does of others. @context Any
+ */
+export function oracle_allow_nolock(cpu: Cpu, object: Ptr): void {
+  if (watching(cpu)) cpu.oracle.allow_nolock(object);
+}
+/**
+ * A nolock function is about to free the object. The kernel does not support objects of kmalloc(), whose alloc hooks
+ * (kmemleak, kfence) have no match in a nolock free, and does not notice them either. @context Any
+ */
+export function oracle_check_nolock(cpu: Cpu, object: Ptr, caller: string): void {
+  if (!watching(cpu) || !cpu.oracle.forbids_nolock(object)) return;
+  if ((cpu.mem.peek(cpu.globals, KERNEL_BEHAVIOUR) & KB_NOLOCK_ORIGIN) !== 0) return;
+  const what = `${caller}(0x${object.toString(16)}): unsupported: the object is not from kmalloc_nolock()`;
+  fail(cpu, { object, what });
 }
 
 /** An outermost reader has begun. */
@@ -75,8 +98,8 @@ export function oracle_barrier_end(cpu: Cpu, s: Ptr<"kmem_cache">): void {
   const epoch = cpu.oracle.barrier_end(barrier_key(cpu));
   if (epoch === undefined) return;
   const { map } = cpu;
-  const end = map.nrPages << PAGE_SHIFT;
-  const object = s === NULL ? cpu.oracle.overdue(epoch, map.pages, end) : overdue_of_cache(cpu, epoch, s);
+  const bytes = map.vmallocEnd - map.pages; // Pages and the vmalloc area.
+  const object = s === NULL ? cpu.oracle.overdue(epoch, map.pages, bytes) : overdue_of_cache(cpu, epoch, s);
   if (object === NULL) return;
   const barrier = s === NULL ? "kvfree_rcu_barrier()" : "kvfree_rcu_barrier_on_cache()";
   const what = `object 0x${object.toString(16)}: missed by ${barrier} on CPU ${cpu.id}: its free had returned before`;

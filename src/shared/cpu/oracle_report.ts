@@ -4,19 +4,22 @@ import { CONTEXT_NAMES } from "../layout/cpu.ts";
 import type { MachineMap } from "../layout/map.ts";
 import { Page, PGTY_large_kmalloc, PGTY_slab, PGTY_tail } from "../layout/page.ts";
 import { CACHE_NAME_BYTES, KmemCache, Slab } from "../layout/slab.ts";
+import { VmapArea } from "../layout/vmalloc.ts";
 import type { Memory } from "../mem/memory.ts";
 import { O_NAMES, type OracleEvent } from "../mem/oracle.ts";
 import { element, NULL, type Ptr } from "../mem/struct.ts";
 
 const { type: TYPE, order: ORDER, compound_head: COMPOUND_HEAD } = Page.offset;
 const { slab_cache: SLAB_CACHE, objects: OBJECTS } = Slab.offset;
+const { va_start: VA_START, va_end: VA_END } = VmapArea.offset;
 const { size: SIZE, object_size: OBJECT_SIZE, name: NAME } = KmemCache.offset;
 
 /** What lies at an address: "object 3 of 32 in the slab at 0x41000, cache kmalloc-128, 128 bytes". */
 export function describe_object(mem: Memory, map: MachineMap, address: number): string {
   const index = (address - map.pages) >> PAGE_SHIFT;
   if (address < map.pages) return "no page: a word of the globals, of a CPU or of mem_map";
-  if (index >= map.nrPages) return "behind the last page";
+  if (address >= map.vmallocEnd) return "behind the last page";
+  if (address >= map.vmalloc) return describe_vmalloc(mem, map, address);
   const found = (map.memMap + index * Page.size) as Ptr<"page">;
   const page = mem.peek(found, TYPE) === PGTY_tail ? mem.peek(found, COMPOUND_HEAD) : found;
   const base = map.pages + (((page - map.memMap) / Page.size) << PAGE_SHIFT);
@@ -32,6 +35,19 @@ export function describe_object(mem: Memory, map: MachineMap, address: number): 
   const inside = (address - base) % size === 0 ? "" : `${(address - base) % size} bytes into `;
   const kind = `cache ${name_of_cache(mem, cache)}, ${mem.peek(cache, OBJECT_SIZE)} bytes`;
   return `${inside}object ${number} of ${mem.peek(slab, OBJECTS)} in the slab at ${hex(base)}, ${kind}`;
+}
+/** The block begins at this page or at one before it. */
+function describe_vmalloc(mem: Memory, map: MachineMap, address: number): string {
+  for (let index = (address - map.vmalloc) >> PAGE_SHIFT; index >= 0; index--) {
+    const va = (map.vmapAreas + index * VmapArea.size) as Ptr<"vmap_area">;
+    const start = mem.peek(va, VA_START);
+    if (start === 0) continue;
+    const end = mem.peek(va, VA_END) - PAGE_SIZE;
+    if (address >= end + PAGE_SIZE) break;
+    const where = address === start ? "" : address < end ? `${address - start} bytes into ` : "in the guard page of ";
+    return `${where}vmalloc block of ${end - start} bytes at ${hex(start)}`;
+  }
+  return "in the vmalloc area, in no block";
 }
 /** Also of a cache that is gone: what is no letter reads as "?". */
 function name_of_cache(mem: Memory, s: Ptr<"kmem_cache">): string {

@@ -8,7 +8,18 @@
  * after our clearing and ends the block; or our publication came later, and we see the condition.
  */
 import { CB } from "../layout/callbacks.ts";
-import { CpuCounters, CpuSlot, CTX_IDLE, CTX_ITEM, P_ANY_IRQ, P_ANY_NMI, P_KICK, P_STOP } from "../layout/cpu.ts";
+import {
+  CpuCounters,
+  CpuSlot,
+  CTX_IDLE,
+  CTX_ITEM,
+  P_ANY_IRQ,
+  P_ANY_NMI,
+  P_IRQ_WORK_LATE,
+  P_KICK,
+  P_STOP,
+} from "../layout/cpu.ts";
+import { Globals } from "../layout/globals.ts";
 import { WaitQueue } from "../layout/types.ts";
 import { NULL, type Ptr } from "../mem/struct.ts";
 import { bug } from "./bug.ts";
@@ -18,7 +29,8 @@ import { ct_idle_enter, ct_idle_exit } from "./context_tracking.ts";
 import type { Cpu } from "./cpu.ts";
 import { EV_IDLE, EV_PARK, trace } from "./trace.ts";
 
-const { items: ITEMS } = CpuSlot.offset;
+const { items: ITEMS, tick_stopped: TICK_STOPPED } = CpuSlot.offset;
+const { nohz: NOHZ } = Globals.offset;
 const { idles: IDLES, parks: PARKS } = CpuCounters.offset;
 const { cpus: CPUS } = WaitQueue.offset;
 const WAKES = P_STOP | P_KICK | P_ANY_NMI | P_ANY_IRQ;
@@ -29,12 +41,20 @@ const MAX_ITEM_DEPTH = 2;
  * schedule() - the current task has nothing to do until something changes: report a quiescent state, then do one round
  * of what the CPU owes, or idle until the next interrupt or kick. May return early; the caller looks again.
  *
+ * For a task that asks again and again whether something has changed: a tick comes at the latest.
+ *
  * @context Task, may sleep.
  */
 export function schedule(cpu: Cpu): void {
   might_sleep(cpu, "schedule");
   invoke(cpu, CB.rcu_note_context_switch, NULL);
-  if (!run_items(cpu)) cpu_idle(cpu);
+  if (!run_items(cpu)) cpu_idle(cpu, false);
+}
+/** schedule() of a task that somebody will wake, or a timer: with globals.nohz the tick may stop. @context as there */
+export function schedule_until_woken(cpu: Cpu): void {
+  might_sleep(cpu, "schedule");
+  invoke(cpu, CB.rcu_note_context_switch, NULL);
+  if (!run_items(cpu)) cpu_idle(cpu, cpu.mem.peek(cpu.globals, NOHZ) !== 0);
 }
 
 /** cond_resched(): the explicit quiescent state of a long loop; also lets pending items run. @context Task, may sleep. */
@@ -58,17 +78,27 @@ export function run_items(cpu: Cpu): boolean {
   return did;
 }
 
-/** Idle until the pending word holds something that wakes. Interrupts are taken inside the idle state. */
-function cpu_idle(cpu: Cpu): void {
+/**
+ * Idle until the pending word holds something that wakes. Interrupts are taken inside the idle state.
+ * @param nohz  the tick may stop. Then a late self-IPI wakes, too, which otherwise comes with a tick at the latest.
+ */
+function cpu_idle(cpu: Cpu, nohz: boolean): void {
   cpu.mem.count(cpu.counters, IDLES, 1);
   trace(cpu, EV_IDLE, 0, 0);
   push_context(cpu, CTX_IDLE, 0);
+  if (nohz) invoke(cpu, CB.tick_nohz_idle_stop_tick, NULL);
   ct_idle_enter(cpu);
   const seen = cpu.mem.pending();
-  if ((seen & WAKES) === 0) cpu.mem.wait(seen);
+  const wakes = tick_nohz_tick_stopped(cpu) ? WAKES | P_IRQ_WORK_LATE : WAKES;
+  if ((seen & wakes) === 0) cpu.mem.wait(seen);
   cpu.mem.poll(0);
   ct_idle_exit(cpu);
+  if (nohz) invoke(cpu, CB.tick_nohz_idle_restart_tick, NULL);
   pop_context(cpu, CTX_IDLE);
+}
+/** tick_nohz_tick_stopped() - does this CPU do without ticks just now? @kernel kernel/time/tick-sched.c @context Any */
+export function tick_nohz_tick_stopped(cpu: Cpu): boolean {
+  return cpu.mem.peek(cpu.slot, TICK_STOPPED) !== 0;
 }
 
 /**
@@ -88,7 +118,7 @@ export function wait_event(
     cpu.mem.take_pending(P_KICK);
     cpu.mem.fetch_or(queue, CPUS, bit);
     if (condition(cpu, arg as Ptr<never>)) break;
-    do schedule(cpu);
+    do schedule_until_woken(cpu);
     while ((cpu.mem.pending() & P_KICK) === 0); // Only a wake-up ends the sleep: a lost one must show as a hang.
   }
   cpu.mem.fetch_and(queue, CPUS, ~bit);

@@ -18,9 +18,10 @@ export const P_IRQ = 32; // a device interrupt
 export const P_TICK = 64; // the timer interrupt
 export const P_IRQ_WORK = 128; // the irq_work self-IPI
 export const P_IRQ_WORK_LATE = 256; // a self-IPI that becomes P_IRQ_WORK some steps later (irqwork mode late)
+export const P_HRTIMER = 512; // the timer interrupt of an hrtimer that is due at once
 export const P_ANY_NMI = P_NMI | P_NMI_LOCAL;
 /** In order of priority, lowest bit first: rcu spec 2.8, the call vector may overtake irq_work. */
-export const P_ANY_IRQ = P_IPI_CALL | P_IRQ | P_TICK | P_IRQ_WORK;
+export const P_ANY_IRQ = P_IPI_CALL | P_IRQ | P_TICK | P_IRQ_WORK | P_HRTIMER;
 
 /** Kinds of context on the context stack. A task that sleeps or has nothing to do is CTX_IDLE. */
 export const CTX_TASK = 0;
@@ -81,12 +82,20 @@ export const CpuSlot = struct(
     random: u32,
     held_depth: u32,
     held: array(u32, MAX_HELD_LOCKS),
+    /** Lists of partial_contexts that are in use (slub/refill.ts), and nested frees of slabs' vectors (slub/obj_exts.ts). */
+    pc_depth: u32,
+    obj_exts_depth: u32,
     /** Nesting of non-blocking items. */
     items: u32,
     /** Steps until a late irq_work becomes deliverable. */
     late_countdown: u32,
-    /** Ticks that this CPU took. */
+    /** Ticks that this CPU took, or slept through on purpose. */
     ticks: u32,
+    /** 1: it sleeps, and takes no tick before the jiffies `tick_next` (kernel/tick_sched.ts). */
+    tick_stopped: u32,
+    tick_next: u32,
+    /** Up to when `ticks` counts the ticks that were slept through. */
+    idle_jiffies: u32,
     warnings: u32,
     main_task: Task,
   },
@@ -138,6 +147,7 @@ export const CpuCounters = struct(
     call_ipis: u32,
     irq_work_ipis: u32,
     irq_work_runs: u32,
+    hrtimer_irqs: u32,
     softirqs: u32,
     items: u32,
     parks: u32,

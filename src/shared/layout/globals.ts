@@ -1,12 +1,15 @@
 /** Variables that exist once in a machine, and the configuration words that boot writes and nobody changes. */
 import { MAX_NUMNODES } from "../base/limits.ts";
 import { aligned, array, atomic32, callback, struct, u32 } from "../mem/struct.ts";
+import { DebugGlobals } from "./debug.ts";
 import { KvfreeGlobals } from "./kvfree_rcu.ts";
 import { Zone } from "./page.ts";
 import { RcuState } from "./rcu.ts";
 import { SlabGlobals } from "./slab.ts";
 import { TortureGlobals } from "./torture.ts";
 import { Mutex, WaitQueue } from "./types.ts";
+import { VmallocGlobals } from "./vmalloc.ts";
+import { WorkloadGlobals } from "./workloads.ts";
 
 /** globals.irqwork_mode: when the irq_work self-IPI arrives. */
 export const IRQWORK_PROMPT = 0; // as soon as IRQs are on
@@ -23,12 +26,22 @@ export const KB_K1 = 4; // rcu K-1: the barrier cancels the monitor and re-arms 
 export const KB_K2 = 8; // rcu K-2: the barrier does not wait for a shrinker that frees
 export const KB_INIT_ON_FREE = 16; // B23: kfree_nolock ignores init_on_free
 export const KB_K3 = 32; // rcu E22: a barrier overlooks the batch that another one is just queueing
+export const KB_NOLOCK_ORIGIN = 64; // slub 4.3: nolock frees take what is not from kmalloc_nolock(), and say nothing
+export const KB_KMEMLEAK_UNKNOWN = 128; // before 7.0: kmemleak warns about frees and paintings of unknown objects
+export const KB_ON_CACHE = 1024; // B7: kvfree_rcu_barrier_on_cache() without rcu_barrier()
+export const KB_ABORT_SINGLE = 2048; // B22: a failed charge frees the object as if it might spin
+export const KB_OBJCG_SPIN = 4096; // B24: the last reference and the stock of an objcg are put where nothing may spin
+export const KB_NOSPIN_ALLOC = 8192; // before 7.0: OBJEXTS_NOSPIN_ALLOC; kfree() refuses objects of kmalloc_nolock()
+export const KB_OBJ_EXT_RECURSION = 16384; // B21: extension vectors come from ordinary buckets
+export const KB_UNPOLLED = 32768; // before November 2022: the monitor frees nothing itself, but batches it
 
 /** globals.nolock_variant: which form of kfree_rcu_nolock() the machine has; slub spec 13. */
 export const VARIANT_MERGED = 0; // as merged in 7.3
 export const VARIANT_V3 = 1; // June 2026
 export const VARIANT_RFC = 2; // February 2026
 
+/** Words that a scenario shares between its CPUs. */
+export const NR_SCENARIO_WORDS = 256;
 /** Room for lock classes. */
 export const MAX_LOCK_CLASSES = 64;
 
@@ -48,6 +61,8 @@ export const Globals = struct(
     hooks: u32,
     /** Pages that each CPU keeps for kfree_rcu(); 0: none, so objects are linked through their heads. */
     rcu_min_cached_objs: u32,
+    /** 1: an idle CPU stops its tick, as with CONFIG_NO_HZ_IDLE. */
+    nohz: u32,
     /** Probability that a trylock fails for no reason, in units of 2^-32. */
     spurious: u32,
     /** 1: sheaf capacity, barn limits and batches shrink, so that rare paths become common. */
@@ -56,8 +71,6 @@ export const Globals = struct(
     panic_on_warn: u32,
     /** 1: freed objects are filled with POISON_FREE (slub/hooks.ts). */
     poison_free: u32,
-    /** 1: freed objects are cleared (init_on_free). */
-    init_on_free: u32,
     nmi_handler: callback,
     irq_handler: callback,
     /** Ticks since boot. Written by the controller or the explorer. */
@@ -74,12 +87,15 @@ export const Globals = struct(
     irq_work_sync_mutex: Mutex,
     rcu_state: aligned(64, RcuState),
     slab: aligned(64, SlabGlobals),
+    vmalloc: aligned(64, VmallocGlobals),
     kvfree: aligned(64, KvfreeGlobals),
+    debug: aligned(64, DebugGlobals),
     zones: aligned(64, array(Zone, MAX_NUMNODES)),
     /** Words that a scenario shares between its CPUs: roots of its data structures. */
-    scenario: aligned(64, array(atomic32, 256)),
+    scenario: aligned(64, array(atomic32, NR_SCENARIO_WORDS)),
     /** What a torture run shares between its CPUs. */
     torture: aligned(64, TortureGlobals),
+    workloads: aligned(64, WorkloadGlobals),
   },
   { align: 64 },
 );

@@ -4,13 +4,19 @@
  *   globals           layout/globals.ts
  *   per-CPU sections  layout/percpu.ts, one per CPU, padded to cache lines
  *   mem_map           one struct page per page (layout/page.ts)
+ *   vmap_areas        one struct vmap_area per page of the vmalloc area (layout/vmalloc.ts)
  *   pages             page-aligned; split evenly between the nodes
+ *   vmalloc area      page-aligned; an eighth of all pages
  */
 import { MAX_NUMNODES, NR_CPUS, PAGE_SIZE } from "../base/limits.ts";
 import type { Ptr } from "../mem/struct.ts";
 import { Globals } from "./globals.ts";
 import { Page } from "./page.ts";
 import { PerCpu } from "./percpu.ts";
+import { VmapArea } from "./vmalloc.ts";
+
+/** Pages of the vmalloc area of a small machine: room for some blocks with their guard pages. */
+const MIN_VMALLOC_PAGES = 16;
 
 export interface MachineShape {
   /** Size of the buffer, bytes. */
@@ -26,10 +32,15 @@ export class MachineMap {
   /** Bytes from one CPU's section to the next. */
   readonly percpuStride: number;
   readonly memMap: Ptr<"page">;
+  readonly vmapAreas: Ptr<"vmap_area">;
   /** Address of page 0. */
   readonly pages: number;
   readonly nrPages: number;
   readonly pagesPerNode: number;
+  /** VMALLOC_START and VMALLOC_END. */
+  readonly vmalloc: number;
+  readonly vmallocEnd: number;
+  readonly nrVmallocPages: number;
 
   constructor(shape: MachineShape) {
     this.shape = shape;
@@ -38,11 +49,17 @@ export class MachineMap {
     this.percpuStride = roundUp(PerCpu.size, 64);
     const mapStart = roundUp(this.percpu + this.percpuStride * shape.cpus, 64);
     this.memMap = mapStart as Ptr<"page">;
-    const upperBound = Math.floor((shape.bytes - mapStart) / (PAGE_SIZE + Page.size));
-    const pages = roundUp(mapStart + upperBound * Page.size, PAGE_SIZE);
-    this.pages = pages;
-    this.pagesPerNode = Math.floor(Math.max(0, shape.bytes - pages) / PAGE_SIZE / shape.nodes);
+    const bytes = Math.max(0, shape.bytes - mapStart);
+    this.nrVmallocPages = Math.max(MIN_VMALLOC_PAGES, Math.floor(bytes / (PAGE_SIZE + Page.size)) >> 3);
+    const left = Math.max(0, bytes - this.nrVmallocPages * (PAGE_SIZE + VmapArea.size));
+    const room = Math.floor(left / (PAGE_SIZE + Page.size)); // In mem_map; the last page may not fit behind it.
+    this.vmapAreas = (mapStart + room * Page.size) as Ptr<"vmap_area">;
+    this.pages = roundUp(this.vmapAreas + this.nrVmallocPages * VmapArea.size, PAGE_SIZE);
+    const fit = Math.floor((shape.bytes - this.pages) / PAGE_SIZE) - this.nrVmallocPages;
+    this.pagesPerNode = Math.floor(Math.max(0, Math.min(room, fit)) / shape.nodes);
     this.nrPages = this.pagesPerNode * shape.nodes;
+    this.vmalloc = this.pages + this.nrPages * PAGE_SIZE;
+    this.vmallocEnd = this.vmalloc + this.nrVmallocPages * PAGE_SIZE;
   }
   /** CPU `id`'s per-CPU section. */
   section(id: number): Ptr<"percpu"> {

@@ -1,5 +1,5 @@
 /** struct page (64 bytes, one per page) and struct zone (one per node). include/linux/mm_types.h; spec slub 1.10. */
-import { aligned, array, atomic32, atomic_long, overlay, ptr, struct, u32 } from "../mem/struct.ts";
+import { aligned, array, atomic32, atomic_long, atomic_ptr, overlay, ptr, struct, u32 } from "../mem/struct.ts";
 import { ListHead, LlistHead, LlistNode, RcuHead, Spinlock } from "./types.ts";
 
 /** page.type: what a page is used for. Free pages are NONE, buddy or trylock_free. */
@@ -11,6 +11,7 @@ export const PGTY_tail = 4; // belongs to compound_head
 export const PGTY_trylock_free = 5; // waits on zone.trylock_free_pages
 export const PGTY_percpu = 6; // holds per-CPU data of caches
 export const PGTY_frozen = 7; // head of an allocated block that its owner has given no type
+export const PGTY_bnode = 8; // holds a kvfree_rcu_bulk_data
 
 export const MAX_PAGE_ORDER = 10;
 export const NR_PAGE_ORDERS = MAX_PAGE_ORDER + 1;
@@ -29,7 +30,7 @@ export const Page = struct(
     objects: u32,
     order: u32, // of the block that this page heads
     node: u32,
-    obj_exts: ptr("object"),
+    obj_exts: atomic_ptr("slabobj_ext"),
     compound_head: ptr("page"), // of a tail page; NULL in heads and free pages
   },
   { align: 64 },

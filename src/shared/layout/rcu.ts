@@ -4,7 +4,7 @@
  * Differs: sequence numbers are 32-bit words. They wrap after 2^30 grace periods, and every comparison is modular.
  */
 import { HZ, NR_CPUS } from "../base/limits.ts";
-import { aligned, array, atomic32, ptr, struct, u32 } from "../mem/struct.ts";
+import { aligned, array, atomic32, ptr, struct, u32, ulong } from "../mem/struct.ts";
 import { IrqWork } from "./irq_work.ts";
 import { Completion, Mutex, RcuHead, Spinlock, WaitQueue } from "./types.ts";
 
@@ -47,8 +47,8 @@ export const NUM_RCU_NODES = Math.ceil(NR_CPUS / RCU_FANOUT_LEAF) + 4 + 1;
 /** Ticks that a CPU has to take without a quiescent state before it is reported. */
 export const RCU_CPU_STALL_TIMEOUT = 21 * HZ;
 
-/** A cookie of get_state_synchronize_rcu_full(). */
-export const RcuGpOldstate = struct("rcu_gp_oldstate", { norm: u32, exp: u32 });
+/** A cookie of get_state_synchronize_rcu_full(). 16 bytes as in the kernel, since bulk pages of kfree_rcu() hold one. */
+export const RcuGpOldstate = struct("rcu_gp_oldstate", { norm: ulong, exp: ulong });
 
 /** A plain list of callbacks, taken off a segmented one. */
 export const RcuCblist = struct("rcu_cblist", { head: ptr("rcu_head"), tail: ptr("rcu_head"), len: u32 });

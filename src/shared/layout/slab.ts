@@ -4,7 +4,19 @@
  * Differs: u8, u16 and bool fields take a 32-bit word. (freelist, inuse) of a slab is one word, see Slab.counters.
  */
 import { MAX_CONTEXTS, MAX_NUMNODES } from "../base/limits.ts";
-import { aligned, array, atomic32, atomic_long, callback, overlay, ptr, struct, u32, ulong } from "../mem/struct.ts";
+import {
+  aligned,
+  array,
+  atomic32,
+  atomic_long,
+  atomic_ptr,
+  callback,
+  overlay,
+  ptr,
+  struct,
+  u32,
+  ulong,
+} from "../mem/struct.ts";
 import { ListHead, LlistNode, LocalTrylock, Mutex, RcuHead, Spinlock } from "./types.ts";
 import { WorkStruct } from "./workqueue.ts";
 
@@ -40,7 +52,7 @@ export const Slab = struct(
     objects: u32,
     order: u32,
     node: u32,
-    obj_exts: ptr("object"),
+    obj_exts: atomic_ptr("slabobj_ext"),
     compound_head: ptr("page"),
   },
   { align: 64 },
@@ -185,10 +197,15 @@ export const KMEM_CACHE_DEAD = 0x0badcace;
 
 export const KMALLOC_SHIFT_HIGH = 13;
 export const NR_KMALLOC_BUCKETS = KMALLOC_SHIFT_HIGH + 1;
-export const NR_KMALLOC_TYPES = 4; // normal, reclaim, cgroup, dma (the others alias them)
+export const NR_KMALLOC_TYPES = 5; // normal, reclaim, cgroup, dma, no-objext (others alias them)
 
 /** kmem_cache, kmem_cache_node, and the cache of per-CPU blocks. */
 export const NR_BOOT_CACHES = 3;
+
+/** slab_globals.slab_state: what works. */
+export const SLAB_STATE_DOWN = 0;
+export const SLAB_STATE_PARTIAL = 1; // kmem_cache_node
+export const SLAB_STATE_UP = 2; // everything
 
 export const SlabGlobals = struct("slab_globals", {
   slab_mutex: Mutex,
@@ -200,7 +217,7 @@ export const SlabGlobals = struct("slab_globals", {
   percpu: ptr("kmem_cache"), // the cache of per-CPU blocks: sheaves and counters of one cache on all CPUs
   kmalloc_caches: array(ptr("kmem_cache"), NR_KMALLOC_BUCKETS * NR_KMALLOC_TYPES),
   bootstrap_sheaf: SlabSheaf, // zero capacity, shared, never written
-  slab_state: u32, // DOWN 0, PARTIAL 1, UP 2
+  slab_state: u32, // SLAB_STATE_*
   nr_caches: atomic32,
   boot_caches: array(KmemCache, NR_BOOT_CACHES),
   boot_nodes: array(KmemCacheNode, MAX_NUMNODES), // of the kmem_cache_node cache itself
@@ -208,7 +225,7 @@ export const SlabGlobals = struct("slab_globals", {
 /** slub.c's own per-CPU words. */
 export const SlubCpu = struct("slub_cpu", {
   prandom: aligned(64, u32),
-  /** Heads of partial_context.slabs: lists on the kernel stack, one per nesting depth of contexts. */
+  /** Heads of partial_context.slabs, lists on the kernel stack: one per refill on top of another. */
   pc_slabs: array(ListHead, MAX_CONTEXTS + 1),
   // Paths taken by the nolock functions, for the report.
   kmalloc_nolock_ok: u32,

@@ -16,6 +16,8 @@ export const SLAB_TYPESAFE_BY_RCU = 0x400; // pages go back only after a grace p
 export const SLAB_NOLEAKTRACE = 0x800;
 export const SLAB_ACCOUNT = 0x1000;
 export const SLAB_NO_SHEAVES = 0x4000; // bootstrap caches
+export const SLAB_SKIP_KFENCE = 0x8000; // no object comes from the kfence pool
+export const SLAB_NO_OBJ_EXT = 0x10000; // slabs without extension vectors
 export const __OBJECT_POISON = 0x40000000; // SLAB_POISON, and the object body may be overwritten
 export const __CMPXCHG_DOUBLE = 0x20000000; // (freelist, counters) is updated by one compare-and-exchange
 
@@ -26,11 +28,14 @@ export const SLAB_NO_CMPXCHG = SLAB_CONSISTENCY_CHECKS | SLAB_STORE_USER | SLAB_
 // Flags of one allocation.
 export const SLAB_ALLOC_DEFAULT = 0;
 export const SLAB_ALLOC_NOLOCK = 1; // may only try locks
+export const SLAB_ALLOC_NEW_SLAB = 2; // an extension vector for a slab that nobody else sees yet
 export const SLAB_ALLOC_NO_RECURSE = 4; // allocate no sheaves on behalf of this allocation
+export const SLAB_ALLOC_NO_OBJ_EXT = 8; // from a bucket whose slabs have no extension vectors
 
 // Flags of one free.
 export const SLAB_FREE_DEFAULT = 0;
 export const SLAB_FREE_NOLOCK = 1; // may only try locks
+export const SLAB_FREE_KEEP_ROOM = 2; // may not fill an rcu_free sheaf (nolock_rfc.ts). Not the kernel's
 
 /** May this allocation wait for a spinlock? */
 export function alloc_flags_allow_spinning(alloc_flags: number): boolean {

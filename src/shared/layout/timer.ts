@@ -1,5 +1,8 @@
-/** struct timer_list and the per-CPU base that holds armed timers. kernel/time/timer.c, as a sorted list. */
-import { aligned, atomic32, atomic_ptr, callback, struct, u32 } from "../mem/struct.ts";
+/**
+ * struct timer_list, struct hrtimer, and the per-CPU bases that hold armed ones. kernel/time/{timer,hrtimer}.c, as
+ * sorted lists.
+ */
+import { aligned, atomic32, atomic_ptr, callback, ptr, struct, u32 } from "../mem/struct.ts";
 import { ListHead, Spinlock, WaitQueue } from "./types.ts";
 
 export const TimerList = struct("timer_list", {
@@ -19,4 +22,22 @@ export const TimerBase = struct("timer_base", {
   running: atomic_ptr("timer_list"),
   /** CPUs that wait in timer_delete_sync() for `running` to end. */
   waiters: WaitQueue,
+  /** Ends the sleep of this CPU's task in schedule_timeout(). */
+  timeout: TimerList,
+});
+
+export const Hrtimer = struct("hrtimer", {
+  node: ListHead, // under the lock of its base
+  expires: u32, // jiffies; likewise
+  state: u32, // HRTIMER_STATE_*; likewise
+  /** The base that holds it, or held it last; NULL while it moves to another. Written under the lock of the old one. */
+  base: atomic_ptr("hrtimer_cpu_base"),
+  function: callback,
+});
+export const HRTIMER_STATE_INACTIVE = 0;
+export const HRTIMER_STATE_ENQUEUED = 1;
+export const HrtimerCpuBase = struct("hrtimer_cpu_base", {
+  lock: aligned(64, Spinlock), // raw, IRQs off
+  timers: ListHead, // soonest first
+  running: ptr("hrtimer"), // whose function is being called
 });

@@ -19,6 +19,8 @@ export const TortureObject = struct("torture_object", {
 export const TO_SIZE_MASK = 0xffff;
 /** Came from kmalloc_nolock(): may be freed by the nolock functions. */
 export const TO_NOLOCK = 0x10000;
+/** Its head is a struct kvfree_rcu_head: not for call_rcu(), and the 8 bytes behind it hold the stamp, too. */
+export const TO_SMALL_HEAD = 0x20000;
 
 /** An element of the rcu scenario: struct rcu_torture. */
 export const RcuTorture = struct("rcu_torture", {
@@ -115,6 +117,8 @@ export const TortureGlobals = struct(
     sleepers: WaitQueue,
     /** Scenarios that run in this machine: a mask by number. */
     scenarios: u32,
+    /** Bytes of the heads of objects: 8 or 16; 0: both kinds. Constant. */
+    head_bytes: u32,
     readable: aligned(64, array(atomic_ptr("torture_object"), NR_READABLE)),
     /** From kmalloc(): freed by a task or IRQ. */
     handoff: aligned(64, array(atomic_ptr("torture_object"), NR_HANDOFF)),

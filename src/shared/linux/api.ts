@@ -24,11 +24,26 @@ export {
   poll_state_synchronize_rcu,
   start_poll_synchronize_rcu,
 } from "./rcu/poll.ts";
+export { kasan_check_range } from "./mm/debug/kasan.ts";
+export { kcsan_begin_scoped_access, kcsan_end_scoped_access } from "./mm/debug/kcsan.ts";
+export { kmsan_check_memory, kmsan_unpoison_memory } from "./mm/debug/kmsan.ts";
+export { memcg_offline } from "./mm/debug/memcg.ts";
 export { kmem_cache_create } from "./mm/slub/cache.ts";
 export { kmem_cache_shrink } from "./mm/slub/shrink.ts";
-export { kfree, kmalloc, kmem_cache_alloc, kmem_cache_free, ksize, kzalloc } from "./mm/slub/kmalloc.ts";
+export {
+  kfree,
+  kmalloc,
+  kmem_cache_alloc,
+  kmem_cache_alloc_for_nolock,
+  kmem_cache_free,
+  ksize,
+  kzalloc,
+} from "./mm/slub/kmalloc.ts";
 export { kfree_nolock, kmalloc_nolock } from "./mm/slub/nolock.ts";
-export { kfree_rcu } from "./mm/kvfree_rcu/kvfree_rcu.ts";
+export { kvfree, kvmalloc, kvzalloc } from "./mm/util.ts";
+export { is_vmalloc_addr, vfree, vmalloc, vzalloc } from "./mm/vmalloc.ts";
+export { kfree_rcu, kfree_rcu_mightsleep, kvfree_rcu, kvfree_rcu_mightsleep } from "./mm/kvfree_rcu/kvfree_rcu.ts";
 export { kfree_rcu_nolock } from "./mm/kvfree_rcu/nolock.ts";
 export { kvfree_rcu_barrier, kvfree_rcu_barrier_on_cache } from "./mm/kvfree_rcu/barrier.ts";
+export { shrink_kvfree_rcu } from "./mm/kvfree_rcu/shrinker.ts";
 export { kmem_cache_destroy } from "./mm/kvfree_rcu/destroy.ts";

@@ -7,11 +7,15 @@ import type { Cpu } from "../cpu/cpu.ts";
 import { CB } from "../layout/callbacks.ts";
 import { bind_kernel, kernel_init } from "./kernel/init.ts";
 import { run_leftover_softirqs } from "./kernel/softirq.ts";
-import { next_timer_expiry } from "./kernel/timer.ts";
+import { get_next_timer_interrupt } from "./kernel/tick.ts";
 import { run_work_items } from "./kernel/workqueue.ts";
 import { bind_kvfree_rcu, kvfree_rcu_init } from "./mm/kvfree_rcu/init.ts";
+import { kfree_rcu_scheduler_running } from "./mm/kvfree_rcu/krc_init.ts";
+import { bind_debug } from "./mm/debug/bind.ts";
+import { debug_init } from "./mm/debug/facilities.ts";
 import { page_alloc_init } from "./mm/page_alloc/page_alloc.ts";
 import { bind_slub, kmem_cache_init } from "./mm/slub/init.ts";
+import { bind_vmalloc, vmalloc_init } from "./mm/vmalloc.ts";
 import { rcu_gp_step } from "./rcu/tree_gp.ts";
 import { bind_rcu, rcu_init } from "./rcu/tree.ts";
 
@@ -28,6 +32,8 @@ export function bind_all(): void {
   bind_kernel();
   bind_rcu();
   bind_slub();
+  bind_debug();
+  bind_vmalloc();
   bind_kvfree_rcu();
   bind_callback(CB.run_items, run_items);
 }
@@ -37,7 +43,10 @@ export function start_kernel(cpu: Cpu): void {
   kernel_init(cpu);
   rcu_init(cpu);
   page_alloc_init(cpu);
+  debug_init(cpu);
   kmem_cache_init(cpu);
+  vmalloc_init(cpu);
   kvfree_rcu_init(cpu);
+  kfree_rcu_scheduler_running(cpu);
 }
-export { next_timer_expiry };
+export { get_next_timer_interrupt };

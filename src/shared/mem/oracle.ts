@@ -14,9 +14,21 @@ export const O_SHEAF = 8; // in a main, spare or barn sheaf
 export const O_RCU_SHEAF = 16; // in an rcu_free sheaf, or in one that waits for its grace period
 export const O_DEFERRED = 32; // on deferred_percpu_work.objects
 export const O_DEFERRED_RCU = 64; // on deferred_percpu_work.objects_by_rcu
-export const O_KRC = 128; // in kfree_rcu_cpu lists
+export const O_KRC = 128; // in kfree_rcu_cpu; in a machine without batching: with call_rcu()
 export const O_TRANSIT = 256; // in a private array or chain: the caller's stack, a batch, a detached freelist
-export const O_NAMES = ["none", "freelist", "user", "sheaf", "rcu_sheaf", "deferred", "deferred_rcu", "krc", "transit"];
+export const O_KEPT = 512; // a debugging facility has refused its free, and frees it later (linux/mm/debug)
+export const O_NAMES = [
+  "none",
+  "freelist",
+  "user",
+  "sheaf",
+  "rcu_sheaf",
+  "deferred",
+  "deferred_rcu",
+  "krc",
+  "transit",
+  "kept",
+];
 
 /** One entry of an object's biography. */
 export interface OracleEvent {
@@ -55,6 +67,10 @@ export interface Oracle {
   ): OracleFault | undefined;
   /** The last moves of an object, oldest first. */
   biography(object: Ptr): readonly OracleEvent[];
+  /** An object that has just been allocated may be freed by the nolock functions. Ends with its free. */
+  allow_nolock(object: Ptr): void;
+  /** Is it allocated, and not for the nolock functions? */
+  forbids_nolock(object: Ptr): boolean;
 
   /** After the outermost rcu_read_lock() took effect / before the outermost rcu_read_unlock() starts. */
   reader_enter(cpu: number): void;
@@ -79,6 +95,8 @@ export const NULL_ORACLE: Oracle = {
   move: () => undefined,
   slab: () => undefined,
   biography: () => [],
+  allow_nolock: () => undefined,
+  forbids_nolock: () => false,
   reader_enter: () => undefined,
   reader_exit: () => undefined,
   grace_period_begin: () => undefined,

@@ -7,12 +7,13 @@
  *        9-13   CPU that issued its deferring free
  *        14-15  ISSUE_*: how far that free is
  *        16-27  epoch in which it returned: barriers begun before it, modulo 4096
- *        28-31  generation: counts moves
+ *        28     the nolock functions may free it (Oracle.allow_nolock)
+ *        29-31  generation: counts moves
  *
  * The free that defers is part of the word so that one compare-and-swap decides between its caller, who says that it
  * has returned, and whoever moves the object on meanwhile.
  */
-import { O_FREELIST, O_NONE, O_SHEAF, O_USER } from "./oracle.ts";
+import { O_FREELIST, O_KEPT, O_NONE, O_SHEAF, O_USER } from "./oracle.ts";
 
 const ISSUE_NONE = 0;
 export const ISSUE_BEGUN = 1 << 14; // its caller is still inside
@@ -24,10 +25,11 @@ export const EPOCH_MASK = 0xfff;
 /** Everything about the free. */
 export const ISSUE_BITS = (31 << ISSUER_SHIFT) | ISSUE_STATE | (EPOCH_MASK << EPOCH_SHIFT);
 const MOVER_SHIFT = 4;
-const GENERATION = 1 << 28;
+export const NOLOCK = 1 << 28;
+const GENERATION = 1 << 29;
 
-/** In these places a free has come to its end. */
-const SETTLED = O_NONE | O_FREELIST | O_SHEAF;
+/** In these places a free has come to its end. No barrier waits for what a facility keeps. */
+const SETTLED = O_NONE | O_FREELIST | O_SHEAF | O_KEPT;
 
 /** The place, as an O_* bit. */
 export const placeOf = (word: number): number => 1 << (word & 15);
@@ -43,7 +45,8 @@ export function movedWord(word: number, cpu: number, to: number): number {
   if (to & SETTLED) issue = 0;
   else if (placeOf(word) === O_USER && issueStateOf(word) === ISSUE_NONE) issue = ISSUE_BEGUN | (cpu << ISSUER_SHIFT);
   const generation = (word & ~(GENERATION - 1)) + GENERATION;
-  return generation | issue | (cpu << MOVER_SHIFT) | placeNumber(to) | 0;
+  const nolock = to & SETTLED ? 0 : word & NOLOCK; // Of this allocation; the next one starts without.
+  return generation | nolock | issue | (cpu << MOVER_SHIFT) | placeNumber(to) | 0;
 }
 /** Does this move end a free for which barriers wait? */
 export function settles(word: number, to: number): boolean {

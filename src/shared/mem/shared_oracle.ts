@@ -27,7 +27,7 @@ import { FreeWatch } from "./oracle_barriers.ts";
 import { biographyOf, recordMove, slabOf } from "./oracle_biography.ts";
 import { OracleMemory } from "./oracle_memory.ts";
 import { ReaderWatch } from "./oracle_readers.ts";
-import { ISSUE_BITS, issueStateOf, issuerOf, movedWord, moverOf, placeOf, settles } from "./oracle_words.ts";
+import { ISSUE_BITS, issueStateOf, issuerOf, movedWord, moverOf, NOLOCK, placeOf, settles } from "./oracle_words.ts";
 import type { Ptr } from "./struct.ts";
 
 /** Moves that each CPU remembers; a power of two. */
@@ -127,6 +127,14 @@ export class SharedOracle implements Oracle {
 
   biography(object: Ptr): readonly OracleEvent[] {
     return biographyOf(this.mem, object);
+  }
+  allow_nolock(object: Ptr): void {
+    const i = this.mem.owner(object);
+    this.mem.store(i, this.mem.words[i] | NOLOCK); // Its user alone moves an allocated object.
+  }
+  forbids_nolock(object: Ptr): boolean {
+    const word = this.mem.words[this.mem.owner(object)]; // Not there for what is no address: move() complains.
+    return placeOf(word) === O_USER && (word & NOLOCK) === 0;
   }
   /** Where the object is, as an O_* bit. */
   place(object: Ptr): number {

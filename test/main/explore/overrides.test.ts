@@ -30,6 +30,7 @@ test.each<[Overrides, string]>([
   [{}, ""],
   [{ nmis: 2, irqwork_mode: 1 }, "N2I1"],
   [{ model: 1, spurious: 2 ** 32 - 1 }, "M1S1z141z3"],
+  [{ nolock_variant: 2, unbatched: 1, hooks: 37, rcu_min_cached_objs: 3, nohz: 1 }, "V2U1Z1H11P3"],
   [{ kernel_behaviour: 36, without: [0, 3, 40] }, "K10X0X3X14"],
 ])("%j is %s", (overrides, text) => {
   expect(formatOverrides(overrides)).toBe(text);

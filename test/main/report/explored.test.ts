@@ -8,17 +8,16 @@ import { WIDTH } from "../../../src/main/report/columns.ts";
 import { describeFailure } from "../../../src/main/report/interleaving.ts";
 import { TraceRecorder } from "../../../src/main/report/trace_recorder.ts";
 import type { Cpu } from "../../../src/shared/cpu/cpu.ts";
-import { GFP_KERNEL } from "../../../src/shared/layout/gfp.ts";
 import { KB_NESTED_PRODUCER } from "../../../src/shared/layout/globals.ts";
 import { POINT } from "../../../src/shared/layout/points.ts";
 import { SLAB_NO_SHEAVES } from "../../../src/shared/layout/slab_flags.ts";
 import { kvfree_rcu_barrier_on_cache } from "../../../src/shared/linux/mm/kvfree_rcu/barrier.ts";
 import { kfree_rcu_nolock } from "../../../src/shared/linux/mm/kvfree_rcu/nolock.ts";
 import { kmem_cache_create } from "../../../src/shared/linux/mm/slub/cache.ts";
-import { kmem_cache_alloc } from "../../../src/shared/linux/mm/slub/kmalloc.ts";
 import type { Ptr } from "../../../src/shared/mem/struct.ts";
 import { twoConsumers } from "./two_consumers.ts";
 import { Thing, type ThingPtr } from "../../shared/linux/mm/kvfree_rcu/machine.ts";
+import { alloc_for_nolock } from "../../shared/linux/mm/nolock_objects.ts";
 
 /** What the first failure of a bounded search prints, and its diagram. */
 function explored(scenario: Scenario, bound: number): { readonly report: string; readonly diagram: string } {
@@ -58,7 +57,7 @@ test("an NMI between llist_add() and irq_work_queue(): names of objects, fields 
       setup: (cpu) => {
         const s = kmem_cache_create(cpu, "things", Thing.size, { flags: SLAB_NO_SHEAVES });
         set(cpu, CACHE, s);
-        for (let i = 0; i < 2; i++) set(cpu, FIRST_OBJECT + i, kmem_cache_alloc(cpu, s, GFP_KERNEL));
+        for (let i = 0; i < 2; i++) set(cpu, FIRST_OBJECT + i, alloc_for_nolock(cpu, s));
       },
       nmiPoints: [POINT.llist_added_before_queue],
       nmi: (cpu) => {

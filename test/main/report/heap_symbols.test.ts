@@ -4,7 +4,7 @@ import { HeapSymbols } from "../../../src/main/report/heap_symbols.ts";
 import { PAGE_SIZE } from "../../../src/shared/base/limits.ts";
 import type { Cpu } from "../../../src/shared/cpu/cpu.ts";
 import { GFP_KERNEL } from "../../../src/shared/layout/gfp.ts";
-import { DeferredPercpuWork } from "../../../src/shared/layout/kvfree_rcu.ts";
+import { DeferredPercpuWork, KfreeRcuCpu, KvfreeRcuBulkData } from "../../../src/shared/layout/kvfree_rcu.ts";
 import { Page, PGTY_buddy } from "../../../src/shared/layout/page.ts";
 import { PerCpu } from "../../../src/shared/layout/percpu.ts";
 import {
@@ -16,8 +16,10 @@ import {
   SlabSheaf,
   SlubPercpuSheaves,
 } from "../../../src/shared/layout/slab.ts";
+import { ListHead } from "../../../src/shared/layout/types.ts";
+import { kfree_rcu_mightsleep } from "../../../src/shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
 import { kmem_cache_create } from "../../../src/shared/linux/mm/slub/cache.ts";
-import { kmem_cache_alloc, kmem_cache_free } from "../../../src/shared/linux/mm/slub/kmalloc.ts";
+import { kmalloc, kmem_cache_alloc, kmem_cache_free } from "../../../src/shared/linux/mm/slub/kmalloc.ts";
 import { virt_to_slab } from "../../../src/shared/linux/mm/slub/slab.ts";
 import { element, embedded, embedded_at, NULL, offsetof, type Ptr } from "../../../src/shared/mem/struct.ts";
 import { TestMachine, Thing } from "../../shared/linux/mm/kvfree_rcu/machine.ts";
@@ -76,6 +78,15 @@ test("objects have numbers, and places inside them offsets", () => {
   expect(name(object)).toMatch(/^things#\d+$/);
 });
 
+test("a page of kfree_rcu() is named, and its words by their fields", () => {
+  kfree_rcu_mightsleep(cpu, kmalloc(cpu, 5 * PAGE_SIZE, GFP_KERNEL));
+  const bulk_head = embedded(embedded(cpu.section, PerCpu.offset.krc), KfreeRcuCpu.offset.bulk_head);
+  const bnode = cpu.mem.peek(bulk_head, ListHead.offset.next);
+  const { nr_records, records } = KvfreeRcuBulkData.offset;
+  expect(name(bnode + offsetof(nr_records))).toMatch(/^bnode\(page \d+\)\.nr_records$/);
+  expect(name(bnode + offsetof(element(records, 2)))).toMatch(/^bnode\(page \d+\)\.records\[2\]$/);
+});
+
 test("a slab is named after its page, and its word is taken apart", () => {
   const slab = virt_to_slab(cpu, object);
   const word = symbols.word(slab + offsetof(Slab.offset.counters));
@@ -101,4 +112,10 @@ test("what is no address is a number, and a page without a slab a page", () => {
   );
   const free = types.indexOf(PGTY_buddy);
   expect(name(map.pages + free * PAGE_SIZE + 12)).toBe(`page ${free}+12`);
+});
+
+test("an address of the vmalloc area is a page of that, and one behind it a number", () => {
+  const { map } = cpu;
+  expect(name(map.vmalloc + 2 * PAGE_SIZE + 12)).toBe("vmalloc page 2+12");
+  expect(name(map.vmallocEnd)).toBe(`0x${map.vmallocEnd.toString(16)}`);
 });

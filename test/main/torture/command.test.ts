@@ -20,7 +20,8 @@ describe("sheaf torture", () => {
     const { code, out, err } = await torture("--cpus 2 --duration 500ms --seed 1 --memory 8MiB");
     expect({ code, err }).toEqual({ code: 0, err: [] });
     const parameters =
-      "cpus=2 duration=500ms seed=1 scenario=nolock nmi=100k irq=4k memory=8MiB irqwork=prompt barrier-order=dfdrk";
+      "cpus=2 duration=500ms seed=1 scenario=nolock nmi=100k irq=4k memory=8MiB " +
+      "irqwork=prompt barrier-order=dfdrk variant=merged head=mixed";
     expect(out[0]).toBe(`sheaf-torture:--- Start of test: ${parameters}`);
     expect(out.at(-1)).toBe(`sheaf-torture:--- End of test: SUCCESS: ${parameters}`);
     for (const row of [
@@ -44,6 +45,23 @@ describe("sheaf torture", () => {
       expect(out.join("\n")).toContain(`\n${row.startsWith("by") ? "  " : ""}${row}`);
     }
   });
+  test("the variant of February 2026 says what it did besides", async () => {
+    const { code, out } = await torture(
+      "--cpus 2 --duration 1s --seed 4 --memory 8MiB --variant rfc --config tiny,nohz",
+    );
+    expect(code).toBe(0);
+    const table = out.join("\n");
+    expect(table).toMatch(/\n {2}onto krc->head +linked [1-9][\d,]*, lock held [\d,]+, sheaf would be full [1-9]/);
+    expect(table).toMatch(/\n {2}lazy irq_work +[1-9][\d,]*: armed [\d,]+, needless [\d,]+, krc empty [\d,]+; queued/);
+  });
+  test("a machine without batching gives every object to call_rcu()", async () => {
+    const { code, out } = await torture("--cpus 2 --duration 500ms --seed 5 --memory 8MiB --config unbatched --json");
+    expect(code).toBe(0);
+    const { kfree_rcu, kfree_rcu_nolock } = JSON.parse(out[0]) as Record<string, Record<string, number>>;
+    expect(kfree_rcu).toMatchObject({ sheaf: 0, krc: 0 });
+    expect(kfree_rcu["call_rcu"]).toBeGreaterThan(0);
+    expect(kfree_rcu_nolock).toMatchObject({ sheaf: 0, rcu_sheaves: 0, objects_by_rcu: kfree_rcu_nolock["calls"] });
+  });
   test("--quiet prints the last line only", async () => {
     const { code, out } = await torture("--cpus 1 --duration 200ms --seed 2 --memory 8MiB --quiet");
     expect(code).toBe(0);
@@ -61,6 +79,9 @@ describe("sheaf torture", () => {
       "cpus",
       "duration_ms",
       "irqwork",
+      "variant",
+      "hooks",
+      "head",
       "ops",
       "nmis",
       "irqs",
@@ -69,7 +90,10 @@ describe("sheaf torture", () => {
       "grace_periods",
       "rcu_barriers",
       "irq_work_runs",
+      "kfree_rcu",
+      "bnodes",
       "kfree_rcu_nolock",
+      "nolock_rfc",
       "kmalloc_nolock",
       "kfree_nolock",
       "reader_age",

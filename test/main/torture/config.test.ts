@@ -11,6 +11,8 @@ import {
   type TortureConfig,
 } from "../../../src/main/torture/config.ts";
 import { HZ } from "../../../src/shared/base/limits.ts";
+import { HOOK_KASAN, HOOK_KMEMLEAK } from "../../../src/shared/layout/debug.ts";
+import { VARIANT_RFC } from "../../../src/shared/layout/globals.ts";
 
 function config(line: string): TortureConfig {
   return parseTortureConfig(parseOptions(line.split(" ").filter(Boolean), TORTURE_OPTIONS, 0));
@@ -31,6 +33,12 @@ test("defaults", () => {
     irqwork: "prompt",
     barrierOrder: "dfdrk",
     kernelBehaviour: [],
+    variant: "merged",
+    hooks: 0,
+    head: "mixed",
+    unbatched: false,
+    cached: 5,
+    nohz: false,
   });
 });
 
@@ -38,6 +46,8 @@ const LINES = [
   "--seed 1",
   "--cpus 2 --duration 1500ms --seed 4294967295 --scenario rcu,llist --nmi 20k:controller --irq 0",
   "--seed 3 --memory 8MiB --config tiny,quiet-memory,spurious=0.01,nodes=2 --irqwork mixed --barrier-order fdrk",
+  "--seed 5 --variant rfc --hooks kmemleak,kasan --head 8 --config cached=0,nohz",
+  "--seed 6 --variant v3 --hooks all --head 16 --config unbatched",
   "--seed 4 --kernel-behaviour K-1,nested-producer --irqwork late --nmi 0 --cpus 31",
 ];
 test.each(LINES)("the repeat command of '%s' is the same run", (line) => {
@@ -59,7 +69,17 @@ test("the machine's words", () => {
     irqwork: 2,
     barrierOrder: 2,
   });
-  expect(machineConfig(config(LINES[3])).kernelBehaviour).toBe(1 | 4);
+  expect(machineConfig(config("--kernel-behaviour K-1,nested-producer")).kernelBehaviour).toBe(1 | 4);
+  expect(machineConfig(config("--variant rfc --hooks kmemleak,kasan --head 8 --config cached=0,nohz"))).toMatchObject({
+    nolockVariant: VARIANT_RFC,
+    hooks: HOOK_KMEMLEAK | HOOK_KASAN,
+    headBytes: 8,
+    rcuMinCachedObjs: 0,
+    nohz: true,
+    unbatched: false,
+  });
+  expect(machineConfig(config("--config unbatched"))).toMatchObject({ unbatched: true, headBytes: 16 });
+  expect(machineConfig(config("--seed 1"))).toMatchObject({ headBytes: 0, rcuMinCachedObjs: 5 });
 });
 
 test("NMIs are shared out between the sources", () => {

@@ -22,6 +22,7 @@ import {
   CpuCounters,
   P_IPI_CALL,
   P_IRQ,
+  P_HRTIMER,
   P_IRQ_WORK,
   P_IRQ_WORK_LATE,
   P_KICK,
@@ -56,6 +57,7 @@ beforeEach(() => {
   bind_callback(IRQ_CB, note("irq"));
   bind_callback(CB.tick, note("tick"));
   bind_callback(CB.irq_work_run, note("irq_work"));
+  bind_callback(CB.hrtimer_interrupt, note("hrtimer"));
 });
 
 test("an NMI interrupts IRQ-off code; an IRQ waits until IRQs are on, then comes at once", () => {
@@ -99,10 +101,10 @@ test("no NMI in an NMI, no IRQ in an IRQ: they follow each other; an NMI does ne
   ]);
 });
 
-test("vectors go by priority: call before device before tick before irq_work (rcu spec 2.8)", () => {
-  raise(P_IRQ_WORK | P_TICK | P_IRQ | P_IPI_CALL | P_NMI);
+test("vectors go by priority: call before device, tick, irq_work (rcu spec 2.8) and hrtimers", () => {
+  raise(P_HRTIMER | P_IRQ_WORK | P_TICK | P_IRQ | P_IPI_CALL | P_NMI);
   cpu.mem.poll(0);
-  expect(log.map((l) => l.split(":")[0])).toEqual(["nmi", "irq", "tick", "irq_work"]);
+  expect(log.map((l) => l.split(":")[0])).toEqual(["nmi", "irq", "tick", "irq_work", "hrtimer"]);
   expect(cpu.mem.peek(cpu.counters, CpuCounters.offset.call_ipis)).toBe(1);
 });
 

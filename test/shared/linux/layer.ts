@@ -2,7 +2,7 @@
  * A machine with the locks, lists and interrupt machinery of src/shared/linux/{sync,lib,kernel} and nothing above them:
  * RCU is a set of stand-ins that count. For tests of these layers, sequential and explored.
  */
-import { Explorer, type Budget, type Exploration } from "../../../src/main/explore/explore.ts";
+import { Explorer, type Budget, type Exploration, type ExplorerOptions } from "../../../src/main/explore/explore.ts";
 import type { Kernel } from "../../../src/main/explore/kernel.ts";
 import type { Scenario } from "../../../src/main/explore/scenario.ts";
 import { bind_callback, type CallbackFn } from "../../../src/shared/cpu/callback_table.ts";
@@ -18,7 +18,7 @@ import {
   RCU_SOFTIRQ,
   run_leftover_softirqs,
 } from "../../../src/shared/linux/kernel/softirq.ts";
-import { next_timer_expiry } from "../../../src/shared/linux/kernel/timer.ts";
+import { get_next_timer_interrupt } from "../../../src/shared/linux/kernel/tick.ts";
 import { run_work_items } from "../../../src/shared/linux/kernel/workqueue.ts";
 import type { CallbackId, Ptr } from "../../../src/shared/mem/struct.ts";
 import { sequentialMachine } from "../../machine.ts";
@@ -31,15 +31,16 @@ function bind(): void {
   for (const id of [CB.rcu_note_context_switch, CB.rcu_sched_clock_irq, CB.synchronize_rcu, CB.rcu_core]) {
     bind_callback(id, nothing);
   }
+  bind_callback(CB.rcu_needs_cpu, () => false);
   bind_callback(CB.run_items, (cpu) => {
     const softirqs = run_leftover_softirqs(cpu);
     return run_work_items(cpu) || softirqs;
   });
 }
 /** For the explorer. */
-export const LAYER: Kernel = { bind, boot: kernel_init, nextTimer: next_timer_expiry };
-export function exploreLayer(scenario: Scenario, budget: Budget = {}): Exploration {
-  return new Explorer({ ...scenario, kernel: LAYER }).explore({ random: 60, ...budget });
+export const LAYER: Kernel = { bind, boot: kernel_init, nextTimer: get_next_timer_interrupt };
+export function exploreLayer(scenario: Scenario, budget: Budget = {}, options: ExplorerOptions = {}): Exploration {
+  return new Explorer({ ...scenario, kernel: LAYER }, options).explore({ random: 60, ...budget });
 }
 
 /** The CPUs of a sequential machine. */

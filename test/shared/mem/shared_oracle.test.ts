@@ -53,6 +53,19 @@ describe("moves", () => {
     walk(oracle, 0, A, O_FREELIST, O_USER, O_DEFERRED_RCU);
     expect(oracle.move(2, A, O_USER | O_DEFERRED_RCU, O_KRC, 0)).toBeUndefined();
   });
+  test("for nolock functions: what was allowed, from then on until the free has ended", () => {
+    const oracle = oracleWithSlab();
+    expect(oracle.forbids_nolock(A)).toBe(false); // It has no user.
+    walk(oracle, 0, A, O_FREELIST, O_USER);
+    expect(oracle.forbids_nolock(A)).toBe(true);
+    oracle.allow_nolock(A);
+    expect(oracle.forbids_nolock(A)).toBe(false);
+    walk(oracle, 0, A, O_USER, O_KRC, O_USER);
+    expect(oracle.forbids_nolock(A)).toBe(false);
+    walk(oracle, 0, A, O_USER, O_TRANSIT, O_SHEAF, O_USER);
+    expect(oracle.forbids_nolock(A)).toBe(true);
+    expect(oracle.forbids_nolock((BYTES + 8) as Ptr)).toBe(false); // No object at all: move() says so.
+  });
   test("a slab comes and goes as a whole, any number of times", () => {
     const oracle = oracleWithSlab();
     for (let i = 0; i < 5; i++) {

@@ -6,7 +6,15 @@
  * name for a schedule without the visit.
  */
 import { in_nmi, irqs_disabled } from "../../../shared/cpu/context.ts";
-import { P_ANY_NMI, P_IPI_CALL, P_IRQ, P_IRQ_WORK, P_IRQ_WORK_LATE, P_TICK } from "../../../shared/layout/cpu.ts";
+import {
+  P_ANY_NMI,
+  P_HRTIMER,
+  P_IPI_CALL,
+  P_IRQ,
+  P_IRQ_WORK,
+  P_IRQ_WORK_LATE,
+  P_TICK,
+} from "../../../shared/layout/cpu.ts";
 import {
   BLOCKED_RELAX,
   L_ACCESSES,
@@ -38,7 +46,7 @@ import { DRAIN, GO, IRQ, NMI, NMI_TO, PRUNE, type Strategy, SWITCH, TICK, TIME }
 import { ALONE, Execution, FINISHED, signal } from "./execution.ts";
 
 /** Interrupts that a lane takes when it pleases the strategy; others are taken at the first chance. */
-export const OPTIONAL_IRQS = P_IPI_CALL | P_IRQ | P_TICK | P_IRQ_WORK_LATE;
+export const OPTIONAL_IRQS = P_IPI_CALL | P_IRQ | P_TICK | P_IRQ_WORK_LATE | P_HRTIMER;
 export const FORCED_INTERRUPTS = P_ANY_NMI | P_IRQ_WORK;
 /** Of how many of a CPU's buffered stores the schedule may choose one to drain. */
 const DRAINABLE = 6;

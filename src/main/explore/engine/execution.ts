@@ -9,6 +9,7 @@ import type { Cpu } from "../../../shared/cpu/cpu.ts";
 import { P_KICK, P_TICK } from "../../../shared/layout/cpu.ts";
 import { Globals } from "../../../shared/layout/globals.ts";
 import type { MachineMap } from "../../../shared/layout/map.ts";
+import { tick_fires } from "../../../shared/linux/kernel/tick_sched.ts";
 import { BLOCKED_WAIT, L_BEGUN, L_BLOCKED, L_DONE, L_LET_THROUGH, L_SEEN, type Lane, NOT_BLOCKED } from "./lane.ts";
 import type { MachineMemory } from "./machine_memory.ts";
 import type { Recorder } from "../recorder.ts";
@@ -262,7 +263,10 @@ export abstract class Execution {
   protected tick(jiffies: number, forced: boolean): void {
     const index = (this.map.globals + JIFFIES) >> 2;
     this.memory.set(index, this.words[index] + jiffies);
-    for (const lane of this.lanes) this.setPending(lane, P_TICK, 0);
+    for (const lane of this.lanes) {
+      const { mem, globals, slot } = this.cpus[lane.id];
+      if (tick_fires(mem, globals, slot)) this.setPending(lane, P_TICK, 0);
+    }
     this.recorder?.tick?.(jiffies, forced);
   }
   protected describeLanes(): string {

@@ -15,6 +15,7 @@ const END = 4;
 const ISSUED = 5;
 const BARRIER = 6;
 const BARRIER_END = 7;
+const ALLOWED = 8;
 
 export function withHistory(oracle: Oracle, scheduler: () => Scheduler): Oracle {
   const note = (what: number, cpu: number, key: number): void => {
@@ -28,6 +29,11 @@ export function withHistory(oracle: Oracle, scheduler: () => Scheduler): Oracle 
     move: (cpu, object, from, to, context) => oracle.move(cpu, object, from, to, context),
     slab: (cpu, base, size, count, from, to, context) => oracle.slab(cpu, base, size, count, from, to, context),
     biography: (object) => oracle.biography(object),
+    allow_nolock: (object) => {
+      note(ALLOWED, 0, object);
+      oracle.allow_nolock(object);
+    },
+    forbids_nolock: (object) => oracle.forbids_nolock(object),
     reader_enter: (cpu) => {
       note(ENTER, cpu, 0);
       oracle.reader_enter(cpu);

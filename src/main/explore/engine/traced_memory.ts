@@ -221,7 +221,8 @@ export class TracedMemory implements Memory {
   }
 
   peek<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>): V {
-    return this.words[(p + f) >> 2] as V;
+    const index = (p + f) >> 2;
+    return (this.buffersStores ? this.forwarded(index) : this.words[index]) as V;
   }
   poke<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>, v: NoInfer<V>): void {
     const index = (p + f) >> 2;

@@ -13,7 +13,8 @@
  * except the wake-up of a sleeping irq_work_sync(), which therefore ends with a grace period.
  *
  *   raised_list   run by the self-IPI; by the tick too where the IPI may not come (irqwork modes late and mixed)
- *   lazy_list     IRQ_WORK_LAZY: run by the tick, or by an IPI that came for something else
+ *   lazy_list     IRQ_WORK_LAZY: run by the tick, or by an IPI that came for something else; has one of its own only if
+ *                 the CPU has stopped its tick (tick_sched.ts)
  *
  * Differs: PREEMPT_RT is not emulated, so no irq_work kthread, and IRQ_WORK_HARD_IRQ makes no difference. A remote CPU's
  * work goes to its raised_list and not into its queue of cross-CPU calls.
@@ -30,7 +31,7 @@ import {
 } from "../../cpu/context.ts";
 import { per_cpu_ptr, this_cpu_ptr, type Cpu } from "../../cpu/cpu.ts";
 import { arch_irq_work_has_interrupt, arch_irq_work_raise, arch_irq_work_raise_on } from "../../cpu/interrupt.ts";
-import { park, wake_up } from "../../cpu/sched.ts";
+import { park, tick_nohz_tick_stopped, wake_up } from "../../cpu/sched.ts";
 import { EV_IRQ_WORK_QUEUE, EV_IRQ_WORK_RUN, point, trace } from "../../cpu/trace.ts";
 import { CB } from "../../layout/callbacks.ts";
 import { CpuCounters } from "../../layout/cpu.ts";
@@ -105,11 +106,9 @@ function irq_work_claim(cpu: Cpu, work: Ptr<"irq_work">): boolean {
 /** Puts a claimed work on this CPU's list. Who makes a list non-empty raises the interrupt. @context preempt off */
 function __irq_work_queue_local(cpu: Cpu, work: Ptr<"irq_work">): void {
   const lists = this_cpu_ptr(cpu, IRQ_WORK);
-  if ((cpu.mem.read_once(work, FLAGS) & IRQ_WORK_LAZY) !== 0) {
-    llist_add(cpu, embedded(work, NODE), embedded(lists, LAZY_LIST)); // The tick never stops here.
-  } else if (llist_add(cpu, embedded(work, NODE), embedded(lists, RAISED_LIST))) {
-    arch_irq_work_raise(cpu);
-  }
+  const lazy = (cpu.mem.read_once(work, FLAGS) & IRQ_WORK_LAZY) !== 0;
+  if (!llist_add(cpu, embedded(work, NODE), embedded(lists, lazy ? LAZY_LIST : RAISED_LIST))) return;
+  if (!lazy || tick_nohz_tick_stopped(cpu)) arch_irq_work_raise(cpu);
 }
 
 /**

@@ -24,7 +24,9 @@ import {
   local_irq_save,
 } from "../../cpu/context.ts";
 import { per_cpu_ptr, this_cpu_ptr, type Cpu } from "../../cpu/cpu.ts";
-import { park, wake_up } from "../../cpu/sched.ts";
+import { kick, park, schedule_until_woken, wake_up } from "../../cpu/sched.ts";
+import { CB } from "../../layout/callbacks.ts";
+import { P_KICK } from "../../layout/cpu.ts";
 import { Globals } from "../../layout/globals.ts";
 import { PerCpu } from "../../layout/percpu.ts";
 import {
@@ -50,9 +52,9 @@ import { spin_lock, spin_lock_init, spin_lock_irqsave, spin_unlock, spin_unlock_
 import { raise_softirq_irqoff, TIMER_SOFTIRQ } from "./softirq.ts";
 
 const { entry: ENTRY, expires: EXPIRES, flags: FLAGS, function: FUNCTION } = TimerList.offset;
-const { lock: LOCK, timers: TIMERS, running: RUNNING, waiters: WAITERS } = TimerBase.offset;
+const { lock: LOCK, timers: TIMERS, running: RUNNING, waiters: WAITERS, timeout: TIMEOUT } = TimerBase.offset;
 const { timers: BASES } = PerCpu.offset;
-const { jiffies: JIFFIES } = Globals.offset;
+const { jiffies: JIFFIES, nohz: NOHZ } = Globals.offset;
 const { cpus: CPUS } = WaitQueue.offset;
 const { next: NEXT } = ListHead.offset;
 
@@ -71,6 +73,7 @@ export function timers_init(cpu: Cpu): void {
     INIT_LIST_HEAD(cpu, embedded(base, TIMERS));
     cpu.mem.init(base, RUNNING, NULL);
     cpu.mem.init(embedded(base, WAITERS), CPUS, 0);
+    timer_setup(cpu, embedded(base, TIMEOUT), CB.process_timeout);
   }
 }
 
@@ -145,6 +148,8 @@ function __mod_timer(cpu: Cpu, timer: Ptr<"timer_list">, expires: number, target
   }
   enqueue(cpu, base, timer, id, expires | 0);
   spin_unlock(cpu, embedded(base, LOCK));
+  // Why: that CPU may have stopped its tick for longer. wake_up_nohz_cpu() in the kernel.
+  if (id !== cpu.id && cpu.mem.peek(cpu.globals, NOHZ) !== 0) kick(cpu, id);
   local_irq_restore(cpu, flags);
   return was_pending;
 }
@@ -200,6 +205,24 @@ export function timer_delete_sync(cpu: Cpu, timer: Ptr<"timer_list">): boolean {
   }
 }
 
+/**
+ * schedule_timeout() - sleep for at most so many ticks, at least 1. Like schedule() it may return early.
+ *
+ * @kernel  kernel/time/sleep_timeout.c
+ * @context Task, may sleep
+ */
+export function schedule_timeout(cpu: Cpu, timeout: number): void {
+  const timer = embedded(this_cpu_ptr(cpu, BASES), TIMEOUT);
+  mod_timer(cpu, timer, jiffies(cpu) + timeout);
+  cpu.mem.take_pending(P_KICK); // A stale one would end each sleep at once. What it was for is looked at now.
+  schedule_until_woken(cpu);
+  timer_delete_sync(cpu, timer);
+}
+/** process_timeout() - the tick that brought it here has woken the CPU already. @context Softirq */
+export function process_timeout(): void {
+  // Nothing is left to be done.
+}
+
 /** Takes the first timer that is due off the base and makes it the running one. @context the base's lock is held */
 function take_expired(cpu: Cpu, base: Ptr<"timer_base">): Ptr<"timer_list"> {
   const first = list_first(cpu, embedded(base, TIMERS));
@@ -224,6 +247,7 @@ export function run_timer_softirq(cpu: Cpu): void {
     invoke(cpu, func, timer);
     if (irqsafe) local_irq_restore(cpu, flags);
     cpu.mem.write_once(base, RUNNING, NULL); // The timer may be gone by now.
+    cpu.mem.smp_mb(); // Either timer_delete_sync() sees that, or we see that it waits.
     const waiters = embedded(base, WAITERS);
     if (cpu.mem.read_once(waiters, CPUS) !== 0) wake_up(cpu, waiters);
   }

@@ -47,10 +47,12 @@ export function same_state_synchronize_rcu_full(
 
 /** get_state_synchronize_rcu() @context Any. Lock-free. */
 export function get_state_synchronize_rcu(cpu: Cpu): number {
+  cpu.mem.smp_mb(); // What the caller has taken out of sight is so before its cookie.
   return rcu_seq_snap(cpu, rcu_state(cpu), GP_SEQ_POLLED);
 }
 /** get_state_synchronize_rcu_full() @param rgosp  the caller's. @context Any. Lock-free. */
 export function get_state_synchronize_rcu_full(cpu: Cpu, rgosp: Ptr<"rcu_gp_oldstate">): void {
+  cpu.mem.smp_mb(); // As there.
   cpu.mem.write(rgosp, NORM, rcu_seq_snap(cpu, rcu_state(cpu), STATE_GP_SEQ));
   cpu.mem.write(rgosp, EXP, rcu_seq_snap(cpu, rcu_state(cpu), EXPEDITED_SEQUENCE));
 }

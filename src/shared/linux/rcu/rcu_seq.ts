@@ -64,11 +64,13 @@ export function rcu_seq_start<S extends string>(cpu: Cpu, p: Ptr<NoInfer<S>>, f:
   const s = cpu.mem.read_once(p, f);
   if (rcu_seq_state(s) !== 0) warn(cpu, `a grace period begins inside another (sequence ${s})`);
   cpu.mem.write_once(p, f, (s + 1) | 0);
+  cpu.mem.smp_mb();
 }
 /** rcu_seq_end(): it is over. All that it did came before. @context Any that owns the number */
 export function rcu_seq_end<S extends string>(cpu: Cpu, p: Ptr<NoInfer<S>>, f: Field<S, "atomic", number>): void {
   const s = cpu.mem.read_once(p, f);
   if (rcu_seq_state(s) === 0) warn(cpu, `a grace period ends that has not begun (sequence ${s})`);
+  cpu.mem.smp_mb();
   cpu.mem.write_once(p, f, rcu_seq_endval(s));
 }
 /** The number after the end of the grace period in progress. */
@@ -81,7 +83,9 @@ export function rcu_seq_endval(s: number): number {
  * @context Any
  */
 export function rcu_seq_snap<S extends string>(cpu: Cpu, p: Ptr<NoInfer<S>>, f: Field<S, "atomic", number>): number {
-  return rcu_seq_snap_value(cpu.mem.read_once(p, f));
+  const s = cpu.mem.read_once(p, f);
+  cpu.mem.smp_mb(); // What the caller does next is not before its cookie.
+  return rcu_seq_snap_value(s);
 }
 /** rcu_seq_done(): has the number reached `s`? @context Any */
 export function rcu_seq_done<S extends string>(

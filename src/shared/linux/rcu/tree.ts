@@ -15,7 +15,7 @@ import { local_irq_restore, local_irq_save } from "../../cpu/context.ts";
 import type { Cpu } from "../../cpu/cpu.ts";
 import { CB } from "../../layout/callbacks.ts";
 import { Globals } from "../../layout/globals.ts";
-import { RCU_CPU_STALL_TIMEOUT, RcuData, RcuNode, RcuSegcblist, RcuState } from "../../layout/rcu.ts";
+import { RCU_CPU_STALL_TIMEOUT, RCU_GP_FLAG_INIT, RcuData, RcuNode, RcuSegcblist, RcuState } from "../../layout/rcu.ts";
 import { WaitQueue } from "../../layout/types.ts";
 import { embedded, type Ptr } from "../../mem/struct.ts";
 import { init_irq_work } from "../kernel/irq_work.ts";
@@ -23,6 +23,7 @@ import { raise_softirq, raise_softirq_irqoff, RCU_SOFTIRQ } from "../kernel/soft
 import { LC } from "../sync/lockdep.ts";
 import { mutex_init } from "../sync/mutex.ts";
 import { spin_lock_init } from "../sync/spinlock.ts";
+import { rcu_leak_callback } from "./debug_rcu_head.ts";
 import { per_rcu_data, rcu_init_one, rcu_mynode, rcu_state, this_rcu_data } from "./rcu_node.ts";
 import {
   rcu_segcblist_init,
@@ -51,6 +52,7 @@ export { synchronize_rcu } from "./tree_sync.ts";
 
 const {
   gp_seq: STATE_GP_SEQ,
+  gp_flags: GP_FLAGS,
   gp_seq_polled: GP_SEQ_POLLED,
   barrier_mutex: BARRIER_MUTEX,
   barrier_lock: BARRIER_LOCK,
@@ -117,10 +119,12 @@ export function bind_rcu(): void {
   bind_callback(CB.rcu_sched_clock_irq, rcu_sched_clock_irq);
   bind_callback(CB.rcu_core, rcu_core);
   bind_callback(CB.rcu_iw_handler, rcu_iw_handler);
+  bind_callback(CB.rcu_needs_cpu, rcu_needs_cpu);
   bind_callback(CB.ipi_rcu_barrier_handler, rcu_barrier_handler);
   bind_callback(CB.ipi_rcu_exp_handler, rcu_exp_handler);
   bind_callback(CB.wakeme_after_rcu, wakeme_after_rcu);
   bind_callback(CB.rcu_barrier_callback, rcu_barrier_callback);
+  bind_callback(CB.rcu_leak_callback, rcu_leak_callback);
   bind_callback(CB.rcu_work_rcufn, rcu_work_rcufn);
   bind_callback(CB.synchronize_rcu, synchronize_rcu);
 }
@@ -181,6 +185,19 @@ export function rcu_sched_clock_irq(cpu: Cpu): void {
   if (!rcu_interrupted_reader(cpu)) rcu_qs(cpu, rdp);
   check_cpu_stall(cpu);
   if (rcu_pending(cpu, rdp)) raise_softirq(cpu, RCU_SOFTIRQ);
+}
+/**
+ * rcu_needs_cpu() - does RCU need the ticks of this CPU, which goes idle? For its callbacks; and, where a grace period is
+ * asked for or in progress, because no thread of its own drives it. A CPU that starts one later is not idle without ticks.
+ *
+ * @kernel  kernel/rcu/tree.c
+ * @context IRQs off
+ */
+export function rcu_needs_cpu(cpu: Cpu): boolean {
+  const { mem } = cpu;
+  const rdp = this_rcu_data(cpu);
+  if (rcu_segcblist_n_cbs(cpu, embedded(rdp, CBLIST)) !== 0 || mem.read(rdp, CPU_NO_QS_EXP) !== 0) return true;
+  return rcu_gp_in_progress(cpu) || (mem.read_once(rcu_state(cpu), GP_FLAGS) & RCU_GP_FLAG_INIT) !== 0;
 }
 /** rcu_pending(): is there anything for rcu_core() to do? IRQs off. */
 function rcu_pending(cpu: Cpu, rdp: Ptr<"rcu_data">): boolean {

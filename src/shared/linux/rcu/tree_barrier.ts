@@ -23,6 +23,7 @@ import { raise_softirq, RCU_SOFTIRQ } from "../kernel/softirq.ts";
 import { complete, init_completion, wait_for_completion } from "../sync/completion.ts";
 import { mutex_lock, mutex_unlock } from "../sync/mutex.ts";
 import { raw_spin_lock_irqsave, raw_spin_unlock_irqrestore } from "../sync/spinlock.ts";
+import { debug_rcu_head_queue, debug_rcu_head_unqueue } from "./debug_rcu_head.ts";
 import { per_rcu_data, rcu_state, this_rcu_data } from "./rcu_node.ts";
 import { rcu_segcblist_entrain, rcu_segcblist_n_cbs } from "./rcu_segcblist.ts";
 import { rcu_seq_ctr, rcu_seq_done, rcu_seq_end, rcu_seq_snap, rcu_seq_start, rcu_seq_state } from "./rcu_seq.ts";
@@ -113,10 +114,13 @@ export function rcu_barrier_entrain(cpu: Cpu, rdp: Ptr<"rcu_data">): void {
   if (rcu_seq_state(gseq) === 0 || rcu_seq_state(lseq) !== 0 || rcu_seq_ctr(lseq) !== rcu_seq_ctr(gseq)) return;
   const head = embedded(rdp, BARRIER_HEAD);
   mem.write(head, FUNC, CB.rcu_barrier_callback);
+  debug_rcu_head_queue(cpu, head);
   if (rcu_segcblist_entrain(cpu, embedded(rdp, CBLIST), head)) {
     // Before the callback can run: it runs on the CPU of rdp, whose IRQs are off.
     const count = mem.fetch_add(state, BARRIER_CPU_COUNT, 1);
     assert(cpu, count >= 2, "I-RCU-10: a CPU is counted after the barrier has ended");
+  } else {
+    debug_rcu_head_unqueue(cpu, head);
   }
   mem.write_once(rdp, BARRIER_SEQ_SNAP, gseq);
 }

@@ -11,7 +11,7 @@
  * producer serves softirqs where it stands if an interrupt could do so too. A producer that may sleep can wait with
  * rcu_throttle().
  *
- * Differs: no lazy or offloaded callbacks. A callback queued twice is found by the oracle, not by debugobjects.
+ * Differs: no lazy or offloaded callbacks.
  */
 import { assert, bug, warn } from "../../cpu/bug.ts";
 import { invoke } from "../../cpu/callback_table.ts";
@@ -34,6 +34,7 @@ import { RCU_DONE_TAIL, RcuCblist, RcuData, RcuNode, RcuSegcblist, RcuState } fr
 import { RcuHead } from "../../layout/types.ts";
 import { element, embedded, NULL, type CallbackId, type Ptr } from "../../mem/struct.ts";
 import { raise_softirq_irqoff, RCU_SOFTIRQ } from "../kernel/softirq.ts";
+import { debug_rcu_head_queue, debug_rcu_head_unqueue } from "./debug_rcu_head.ts";
 import { rcu_get_root, rcu_state, this_rcu_data } from "./rcu_node.ts";
 import {
   rcu_segcblist_add_len,
@@ -89,6 +90,10 @@ export function call_rcu_hurry(cpu: Cpu, head: Ptr<"rcu_head">, func: CallbackId
 function __call_rcu_common(cpu: Cpu, head: Ptr<"rcu_head">, func: CallbackId, hurry: boolean): void {
   const { mem } = cpu;
   if (in_nmi(cpu)) bug(cpu, `call_rcu from NMI (${describe_context(cpu)})`);
+  if (!debug_rcu_head_queue(cpu, head)) {
+    mem.write(head, FUNC, CB.rcu_leak_callback);
+    return;
+  }
   oracle_grace_period_begin(cpu, head);
   if ((head & 3) !== 0) warn(cpu, `call_rcu: misaligned rcu_head ${head}`);
   trace(cpu, EV_CALL_RCU, head, func);
@@ -203,6 +208,7 @@ function invoke_callback(cpu: Cpu, rhp: Ptr<"rcu_head">): void {
   if (func !== CB.rcu_barrier_callback) oracle_grace_period_end(cpu, rhp);
   trace(cpu, EV_RCU_CALLBACK, rhp, func);
   point(cpu, POINT.rcu_callback);
+  debug_rcu_head_unqueue(cpu, rhp);
   cpu.mem.write(rhp, FUNC, 0 as CallbackId); // A second invocation would be a call through NULL.
   invoke(cpu, func, rhp);
 }

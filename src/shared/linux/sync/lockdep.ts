@@ -21,7 +21,7 @@ import { CpuSlot, Task } from "../../layout/cpu.ts";
 import { Globals } from "../../layout/globals.ts";
 import { POINT } from "../../layout/points.ts";
 import { LocalTrylock } from "../../layout/types.ts";
-import { element, type Ptr } from "../../mem/struct.ts";
+import { element, NULL, type Ptr } from "../../mem/struct.ts";
 
 const {
   held: HELD,
@@ -55,13 +55,17 @@ const classes = [
   { name: "rcu_barrier_mutex", order: 1.2, kind: "sleeping" },
   { name: "rcu_exp_mutex", order: 1.3, kind: "sleeping" },
   { name: "irq_work_sync_mutex", order: 1.4, kind: "sleeping" },
+  { name: "krc_shrink_mutex", order: 1.5, kind: "sleeping" },
+  { name: "percpu_charge_mutex", order: 1.7, kind: "sleeping" },
   { name: "test_mutex", order: 1.8, kind: "sleeping" },
   { name: "test_mutex_inner", order: 1.9, kind: "sleeping" },
   { name: "pcs", order: 2, kind: "local" },
+  { name: "obj_stock", order: 2.1, kind: "local" },
   { name: "barn", order: 3, kind: "spin", point: POINT.barn_lock_held },
   { name: "list_lock", order: 4, kind: "spin", not_under: "barn", point: POINT.list_lock_held },
   { name: "slab_lock", order: 5, kind: "bit" },
   { name: "object_map_lock", order: 6, kind: "spin" },
+  { name: "vmap_area", order: 6.5, kind: "spin" },
   { name: "zone", order: 7, kind: "spin", point: POINT.zone_lock_held },
   { name: "krc", order: 8, kind: "spin", point: POINT.krc_lock_held },
   { name: "timer_base", order: 9, kind: "spin" },
@@ -71,8 +75,15 @@ const classes = [
   { name: "rcu_node_mid", order: 13, kind: "spin" },
   { name: "rcu_node_root", order: 14, kind: "spin" },
   { name: "rcu_gp", order: 15, kind: "spin" },
+  { name: "kasan_quarantine", order: 16, kind: "spin" },
+  { name: "kfence_freelist", order: 17, kind: "spin" },
+  { name: "objcg", order: 18, kind: "spin" },
+  { name: "kmemleak", order: 19, kind: "spin" },
+  { name: "debug_bucket", order: 19.1, kind: "spin" },
+  { name: "debug_pool", order: 19.2, kind: "spin" },
   { name: "test", order: 20, kind: "spin" },
   { name: "test_inner", order: 21, kind: "spin" },
+  { name: "hrtimer_base", order: 22, kind: "spin" },
 ] as const satisfies readonly LockClass[];
 export type LockClassName = (typeof classes)[number]["name"];
 
@@ -191,6 +202,19 @@ export function lock_is_held(cpu: Cpu, lock: Ptr): boolean {
     if (held_address(cpu, i) === lock) return true;
   }
   return false;
+}
+/**
+ * debug_check_no_locks_freed() - the memory is being freed: does this CPU hold a lock in it?
+ * @kernel  kernel/locking/lockdep.c
+ * @returns the lock, or NULL. Other CPUs' locks and local locks are not known here.
+ * @context Any
+ */
+export function debug_check_no_locks_freed(cpu: Cpu, mem_from: Ptr, mem_len: number): Ptr {
+  for (let i = cpu.mem.peek(cpu.slot, HELD_DEPTH) - 1; i >= 0; i--) {
+    const lock = held_address(cpu, i);
+    if (lock >= mem_from && lock < mem_from + mem_len) return lock as Ptr;
+  }
+  return NULL;
 }
 /**
  * lockdep_assert_held(): a bug unless this CPU holds the lock. A local lock says so itself: it is in no list.

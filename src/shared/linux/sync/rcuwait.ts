@@ -9,7 +9,7 @@
  */
 import { might_sleep } from "../../cpu/context.ts";
 import type { Cpu } from "../../cpu/cpu.ts";
-import { kick, schedule } from "../../cpu/sched.ts";
+import { kick, schedule_until_woken } from "../../cpu/sched.ts";
 import { P_KICK } from "../../layout/cpu.ts";
 import { Rcuwait } from "../../layout/types.ts";
 import type { Ptr } from "../../mem/struct.ts";
@@ -31,8 +31,9 @@ export function rcuwait_wait_event(
   for (;;) {
     cpu.mem.take_pending(P_KICK);
     cpu.mem.write_once(w, TASK, cpu.id + 1);
+    cpu.mem.smp_mb(); // Either the waker sees us, or we see the condition.
     if (condition(cpu, arg as Ptr<never>)) break;
-    do schedule(cpu);
+    do schedule_until_woken(cpu);
     while ((cpu.mem.pending() & P_KICK) === 0);
   }
   cpu.mem.write_once(w, TASK, 0);
@@ -44,6 +45,7 @@ export function rcuwait_wait_event(
  * @returns whether there was one. @context Any but NMI, as an RCU reader
  */
 export function rcuwait_wake_up(cpu: Cpu, w: Ptr<"rcuwait">): boolean {
+  cpu.mem.smp_mb(); // As there.
   const task = cpu.mem.read_once(w, TASK);
   if (task === 0) return false;
   kick(cpu, task - 1);

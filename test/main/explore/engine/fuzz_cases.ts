@@ -12,7 +12,7 @@ import { per_cpu_ptr } from "../../../../src/shared/cpu/cpu.ts";
 import { schedule } from "../../../../src/shared/cpu/sched.ts";
 import { point } from "../../../../src/shared/cpu/trace.ts";
 import { CB } from "../../../../src/shared/layout/callbacks.ts";
-import { P_IRQ, P_IRQ_WORK, P_IRQ_WORK_LATE, P_KICK, P_TICK } from "../../../../src/shared/layout/cpu.ts";
+import { P_HRTIMER, P_IRQ, P_IRQ_WORK, P_IRQ_WORK_LATE, P_KICK, P_TICK } from "../../../../src/shared/layout/cpu.ts";
 import { Globals } from "../../../../src/shared/layout/globals.ts";
 import { PerCpu } from "../../../../src/shared/layout/percpu.ts";
 import { POINT } from "../../../../src/shared/layout/points.ts";
@@ -24,7 +24,7 @@ const SHARED_WORDS = 3;
 const ARRIVED = 8;
 /** The first of the words that belong to one CPU each. */
 const OWN = 20;
-const RAISED = [P_IRQ, P_TICK, P_IRQ_WORK, P_KICK, P_IRQ_WORK_LATE, P_IRQ | P_TICK];
+const RAISED = [P_IRQ, P_TICK, P_IRQ_WORK, P_KICK, P_IRQ_WORK_LATE, P_IRQ | P_TICK, P_HRTIMER];
 /** Results of a CPU: those of its program, then of each handler. */
 const RESULTS_OF_CPU = 40;
 const RESULTS = 8;

@@ -114,3 +114,11 @@ test("a store that is only buffered reaches memory before a spinning CPU is call
     expect(explorer.explore({ bound: 1, random: 50 }), model).toMatchObject({ failure: undefined, exhausted: 1 });
   }
 });
+
+test("a look that is no step sees the CPU's own stores, though they are on the way", () => {
+  const program = (cpu: Cpu): void => {
+    set(cpu, cpu.id, 1);
+    result(cpu, cpu.id, cpu.mem.peek(cpu.globals, element(WORDS, cpu.id)));
+  };
+  for (const model of MODELS) expect(outcomes(model, [program, program]), model).toEqual(["11"]);
+});

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import type { Scenario } from "../../../../src/main/explore/scenario.ts";
 import { in_serving_softirq, irqs_disabled, local_irq_save } from "../../../../src/shared/cpu/context.ts";
 import type { Cpu } from "../../../../src/shared/cpu/cpu.ts";
 import { run_interrupt } from "../../../../src/shared/cpu/interrupt.ts";
@@ -186,6 +187,22 @@ describe("interleaved", () => {
       { bound: 1, exhaustive: 4000 },
     );
     expect(failure).toBeUndefined();
+  });
+  test.each(["sc", "tso"] as const)("timer_delete_sync() that sleeps is woken (%s)", (model) => {
+    const scenario: Scenario = {
+      name: "delete",
+      setup: (c) => {
+        timer_setup(
+          c,
+          room(c, 0),
+          callbackOf(0, () => undefined),
+        );
+        mod_timer(c, room(c, 0), 1);
+      },
+      cpus: [[(c): void => void jiffies(c)], [(c): void => void timer_delete_sync(c, room(c, 0))]],
+      ticks: 1,
+    };
+    expect(exploreLayer(scenario, { bound: 1 }, { model })).toMatchObject({ failure: undefined, exhausted: 1 });
   });
   test("two CPUs arm the same timer while it expires: it is on one list, and runs at the last time at the latest", () => {
     const arm =

@@ -20,6 +20,7 @@ import {
 } from "../../../../src/shared/linux/rcu/poll.ts";
 import { rcu_poll_gp_seq_end, rcu_poll_gp_seq_start } from "../../../../src/shared/linux/rcu/poll_seq.ts";
 import { rcu_get_root, rcu_state } from "../../../../src/shared/linux/rcu/rcu_node.ts";
+import { rcu_seq_endval, rcu_seq_start } from "../../../../src/shared/linux/rcu/rcu_seq.ts";
 import { call_rcu_hurry, rcu_gp_step, synchronize_rcu } from "../../../../src/shared/linux/rcu/tree.ts";
 import { synchronize_rcu_expedited } from "../../../../src/shared/linux/rcu/tree_exp.ts";
 import { rcu_read_lock, rcu_read_unlock } from "../../../../src/shared/linux/rcu/update.ts";
@@ -277,5 +278,38 @@ describe("explored", () => {
   ];
   test.each(scenarios.map((s) => [s.name, s] as const))("%s", (_, scenario) => {
     expect(exploreRcu(scenario, { random: 50 }).failure).toBeUndefined();
+  });
+});
+
+describe("what is still in a store buffer", () => {
+  const X = 0;
+  /** Takes something out of sight, and a cookie. */
+  const removal = (cookie: (c: Cpu) => number) => (c: Cpu) => {
+    set(c, X, 1);
+    result(c, 0, cookie(c));
+  };
+  /** A grace period begins, and then a reader, for which it need not wait. */
+  const reader = (number: typeof S.gp_seq_polled) => (c: Cpu) => {
+    rcu_seq_start(c, rcu_state(c), number);
+    result(c, 1, get(c, X));
+  };
+  const full_cookie = (c: Cpu): number => {
+    const rgosp = room<"rcu_gp_oldstate">(c, 20);
+    get_state_synchronize_rcu_full(c, rgosp);
+    return c.mem.read(rgosp, NORM);
+  };
+  test.each([
+    ["plain", S.gp_seq_polled, get_state_synchronize_rcu],
+    ["full", S.gp_seq, full_cookie],
+  ] as const)("no reader that began in the grace period of a %s cookie sees it", (name, number, cookie) => {
+    const scenario: Scenario = {
+      name,
+      cpus: [[removal(cookie)], [reader(number)]],
+      check: (c) => {
+        const isOfThisOne = resultOf(c, 0) === rcu_seq_endval(c.mem.peek(rcu_state(c), number));
+        return isOfThisOne && resultOf(c, 1) === 0 ? "it is as it was" : undefined;
+      },
+    };
+    expect(exploreRcu(scenario, { bound: 2 }, { model: "tso" })).toMatchObject({ failure: undefined, exhausted: 2 });
   });
 });

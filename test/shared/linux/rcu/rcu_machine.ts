@@ -2,7 +2,7 @@
  * A machine whose kernel ends with RCU, for its tests. Sequential: one thread plays all CPUs in any order, as long as none
  * has to wait for another. Explored: the same kernel under the explorer.
  */
-import { Explorer, type Budget, type Exploration } from "../../../../src/main/explore/explore.ts";
+import { Explorer, type Budget, type Exploration, type ExplorerOptions } from "../../../../src/main/explore/explore.ts";
 import type { Kernel } from "../../../../src/main/explore/kernel.ts";
 import type { Scenario } from "../../../../src/main/explore/scenario.ts";
 import { bind_callback } from "../../../../src/shared/cpu/callback_table.ts";
@@ -18,7 +18,7 @@ import { PerCpu } from "../../../../src/shared/layout/percpu.ts";
 import { RcuData, RcuSegcblist, RcuState } from "../../../../src/shared/layout/rcu.ts";
 import { bind_kernel, kernel_init } from "../../../../src/shared/linux/kernel/init.ts";
 import { run_leftover_softirqs } from "../../../../src/shared/linux/kernel/softirq.ts";
-import { next_timer_expiry } from "../../../../src/shared/linux/kernel/timer.ts";
+import { get_next_timer_interrupt } from "../../../../src/shared/linux/kernel/tick.ts";
 import { run_work_items } from "../../../../src/shared/linux/kernel/workqueue.ts";
 import { per_rcu_data, rcu_state } from "../../../../src/shared/linux/rcu/rcu_node.ts";
 import { bind_rcu, rcu_gp_step, rcu_init } from "../../../../src/shared/linux/rcu/tree.ts";
@@ -48,9 +48,9 @@ function init(cpu: Cpu): void {
   kernel_init(cpu);
   rcu_init(cpu);
 }
-export const RCU_KERNEL: Kernel = { bind: bindRcuMachine, boot: init, nextTimer: next_timer_expiry };
-export function exploreRcu(scenario: Scenario, budget: Budget = {}): Exploration {
-  return new Explorer({ ...scenario, kernel: RCU_KERNEL }).explore({ random: 60, ...budget });
+export const RCU_KERNEL: Kernel = { bind: bindRcuMachine, boot: init, nextTimer: get_next_timer_interrupt };
+export function exploreRcu(scenario: Scenario, budget: Budget = {}, options: ExplorerOptions = {}): Exploration {
+  return new Explorer({ ...scenario, kernel: RCU_KERNEL }, options).explore({ random: 60, ...budget });
 }
 
 /** The CPUs of a sequential machine, all in task context and awake. */

@@ -24,8 +24,9 @@ test("waiting in softirq is a bug", () => {
   setup(cpu);
   expect(() => inSoftirq(cpu, wait)).toThrow("sleeps in atomic context");
 });
-test("one waiter is never lost", () => {
-  const { failure, exhausted } = exploreLayer({ name: "one waiter", setup, cpus: [[wait], [wake]] }, { bound: 3 });
+test.each(["sc", "tso"] as const)("one waiter is never lost (%s)", (model) => {
+  const scenario = { name: "one waiter", setup, cpus: [[wait], [wake]] };
+  const { failure, exhausted } = exploreLayer(scenario, { bound: 3 }, { model });
   expect(failure).toBeUndefined();
   expect(exhausted).toBe(3);
 });

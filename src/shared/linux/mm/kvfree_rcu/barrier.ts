@@ -17,7 +17,7 @@
  * Locks: cpu_hotplug_lock (read), slab_mutex, flush_lock, in that order; none during D, R and K.
  */
 import { CB } from "../../../layout/callbacks.ts";
-import { BARRIER_DFRK, BARRIER_FDRK, Globals } from "../../../layout/globals.ts";
+import { BARRIER_DFRK, BARRIER_FDRK, Globals, KB_ON_CACHE } from "../../../layout/globals.ts";
 import { DeferredPercpuWork, KvfreeCounters } from "../../../layout/kvfree_rcu.ts";
 import { PerCpu } from "../../../layout/percpu.ts";
 import { KmemCache, SlabGlobals, SlubPercpuSheaves } from "../../../layout/slab.ts";
@@ -34,7 +34,9 @@ import { cpus_read_lock, cpus_read_unlock } from "../../sync/cpu_hotplug.ts";
 import { mutex_lock, mutex_unlock } from "../../sync/mutex.ts";
 import { per_cpu_sheaves } from "../slub/pcs.ts";
 import { cache_has_sheaves } from "../slub/sheaf.ts";
-import { __kvfree_rcu_barrier } from "./krc_batch.ts";
+import { __kvfree_rcu_barrier } from "./krc_barrier.ts";
+import { nolock_rfc_barrier } from "./nolock_rfc.ts";
+import { is_unbatched } from "./unbatched.ts";
 
 const { kvfree: KVFREE, deferred_percpu_work: DEFERRED_PERCPU_WORK } = PerCpu.offset;
 const { work: WORK } = DeferredPercpuWork.offset;
@@ -43,7 +45,7 @@ const {
   kvfree_rcu_barriers: N_BARRIERS,
   cache_barriers: N_CACHE_BARRIERS,
 } = KvfreeCounters.offset;
-const { slab: SLAB, barrier_order: BARRIER_ORDER, online: ONLINE } = Globals.offset;
+const { slab: SLAB, barrier_order: BARRIER_ORDER, kernel_behaviour: KERNEL_BEHAVIOUR, online: ONLINE } = Globals.offset;
 const { slab_mutex: SLAB_MUTEX, flush_lock: FLUSH_LOCK, slab_caches: SLAB_CACHES } = SlabGlobals.offset;
 const { list: LIST } = KmemCache.offset;
 const { flush_work: FLUSH_WORK } = SlubPercpuSheaves.offset;
@@ -64,6 +66,7 @@ export function deferred_work_barrier(cpu: Cpu): void {
   for (let id = 0; id < cpu.map.shape.cpus; id++) {
     irq_work_sync(cpu, embedded(per_cpu_ptr(cpu, DEFERRED_PERCPU_WORK, id), WORK));
   }
+  nolock_rfc_barrier(cpu);
 }
 
 /**
@@ -124,8 +127,12 @@ export function kvfree_rcu_barrier(cpu: Cpu): void {
   might_sleep(cpu, "kvfree_rcu_barrier");
   cpu.mem.count(this_cpu_ptr(cpu, KVFREE), N_BARRIERS, 1);
   oracle_barrier_begin(cpu);
-  flush_all_rcu_sheaves(cpu);
-  __kvfree_rcu_barrier(cpu);
+  if (is_unbatched(cpu)) {
+    unbatched_barrier(cpu);
+  } else {
+    flush_all_rcu_sheaves(cpu);
+    __kvfree_rcu_barrier(cpu);
+  }
   oracle_barrier_end(cpu, NULL);
 }
 
@@ -140,6 +147,11 @@ export function kvfree_rcu_barrier_on_cache(cpu: Cpu, s: Ptr<"kmem_cache">): voi
   might_sleep(cpu, "kvfree_rcu_barrier_on_cache");
   cpu.mem.count(this_cpu_ptr(cpu, KVFREE), N_CACHE_BARRIERS, 1);
   oracle_barrier_begin(cpu);
+  if (is_unbatched(cpu)) {
+    unbatched_barrier(cpu);
+    oracle_barrier_end(cpu, s);
+    return;
+  }
   drain_deferred_before_flush(cpu);
   if (cache_has_sheaves(cpu, s)) {
     cpus_read_lock(cpu);
@@ -147,9 +159,15 @@ export function kvfree_rcu_barrier_on_cache(cpu: Cpu, s: Ptr<"kmem_cache">): voi
     cpus_read_unlock(cpu);
   }
   drain_deferred_after_flush(cpu);
-  rcu_barrier(cpu);
+  // Until January 2026 the kernel did not wait for the callbacks here (slub B7).
+  if ((cpu.mem.peek(cpu.globals, KERNEL_BEHAVIOUR) & KB_ON_CACHE) === 0) rcu_barrier(cpu);
   __kvfree_rcu_barrier(cpu);
   oracle_barrier_end(cpu, s);
+}
+/** Without batching each object goes straight to call_rcu(), from kfree_rcu() or from the handler of deferred objects. */
+function unbatched_barrier(cpu: Cpu): void {
+  deferred_work_barrier(cpu);
+  rcu_barrier(cpu);
 }
 
 function drain_deferred_before_flush(cpu: Cpu): void {

@@ -68,7 +68,7 @@ export function defer_free(cpu: Cpu, s: Ptr<"kmem_cache">, object: Ptr): void {
   preempt_disable(cpu);
   const dpw = this_cpu_ptr(cpu, DEFERRED_PERCPU_WORK);
   cpu.mem.count(this_cpu_ptr(cpu, KVFREE), N_OBJECTS, 1);
-  push(cpu, dpw, node, embedded(dpw, OBJECTS));
+  defer(cpu, node, embedded(dpw, OBJECTS), embedded(dpw, WORK));
   preempt_enable(cpu);
 }
 
@@ -85,7 +85,7 @@ export function defer_kfree_rcu(cpu: Cpu, head: Ptr<"kvfree_rcu_head">, object: 
   preempt_disable(cpu);
   const dpw = this_cpu_ptr(cpu, DEFERRED_PERCPU_WORK);
   cpu.mem.count(this_cpu_ptr(cpu, KVFREE), N_OBJECTS_BY_RCU, 1);
-  push(cpu, dpw, head as Ptr as Ptr<"llist_node">, embedded(dpw, OBJECTS_BY_RCU));
+  defer(cpu, head as Ptr as Ptr<"llist_node">, embedded(dpw, OBJECTS_BY_RCU), embedded(dpw, WORK));
   preempt_enable(cpu);
 }
 
@@ -99,14 +99,15 @@ export function defer_kfree_rcu(cpu: Cpu, head: Ptr<"kvfree_rcu_head">, object: 
 export function defer_rcu_sheaf(cpu: Cpu, sheaf: Ptr<"slab_sheaf">): void {
   const dpw = this_cpu_ptr(cpu, DEFERRED_PERCPU_WORK);
   cpu.mem.count(this_cpu_ptr(cpu, KVFREE), N_RCU_SHEAVES, 1);
-  push(cpu, dpw, embedded(sheaf, LLNODE), embedded(dpw, RCU_SHEAVES));
+  defer(cpu, embedded(sheaf, LLNODE), embedded(dpw, RCU_SHEAVES), embedded(dpw, WORK));
 }
 
-function push(cpu: Cpu, dpw: Ptr<"deferred_percpu_work">, node: Ptr<"llist_node">, list: Ptr<"llist_head">): void {
+/** Puts a node on a list, and has the list's work run on this CPU. @context Any, NMI included; preemption off. */
+export function defer(cpu: Cpu, node: Ptr<"llist_node">, list: Ptr<"llist_head">, work: Ptr<"irq_work">): void {
   trace(cpu, EV_DEFER, node, list);
   const was_empty = llist_add(cpu, node, list);
   point(cpu, POINT.llist_added_before_queue);
   if (was_empty || (cpu.mem.peek(cpu.globals, KERNEL_BEHAVIOUR) & KB_NESTED_PRODUCER) === 0) {
-    irq_work_queue(cpu, embedded(dpw, WORK));
+    irq_work_queue(cpu, work);
   }
 }

@@ -89,7 +89,8 @@ function free_objects(cpu: Cpu, first: Ptr<"llist_node">): void {
   }
 }
 
-function free_objects_by_rcu(cpu: Cpu, first: Ptr<"llist_node">): void {
+/** Objects whose heads are linked by kfree_rcu_nolock(). @context as deferred_percpu_work_fn() */
+export function free_objects_by_rcu(cpu: Cpu, first: Ptr<"llist_node">): void {
   for (let node = first; node !== NULL;) {
     const next = llist_next(cpu, node); // Before kvfree_call_rcu(), which links the head elsewhere.
     const head = node as Ptr as Ptr<"kvfree_rcu_head">;

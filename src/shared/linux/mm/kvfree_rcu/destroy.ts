@@ -16,6 +16,8 @@ import { list_del } from "../../lib/list.ts";
 import { rcu_barrier } from "../../rcu/tree_barrier.ts";
 import { cpus_read_lock, cpus_read_unlock } from "../../sync/cpu_hotplug.ts";
 import { mutex_lock, mutex_unlock } from "../../sync/mutex.ts";
+import { hooks_enabled } from "../debug/facilities.ts";
+import { kasan_cache_shutdown } from "../debug/kasan.ts";
 import { slab_kmem_cache_release } from "../slub/cache.ts";
 import { cache_name } from "../slub/cache_name.ts";
 import { __kmem_cache_shutdown } from "../slub/shutdown.ts";
@@ -30,8 +32,6 @@ const EBUSY = 16;
 /**
  * kmem_cache_destroy() - wait for all frees of a cache, and release it.
  *
- * Differs: SLUB_RCU_DEBUG's extra rcu_barrier() and KASAN's quarantine are not here.
- *
  * @kernel  mm/slab_common.c
  * @returns 0; or -EBUSY, after a warning, if objects are left: the cache is leaked.
  * @context Task, may sleep. Not from an RCU callback, nor from a work item that kfree_rcu() needs.
@@ -42,6 +42,8 @@ export function kmem_cache_destroy(cpu: Cpu, s: Ptr<"kmem_cache">): number {
   trace(cpu, EV_CACHE_DESTROY, s, 0);
   const slab_mutex = embedded(embedded(cpu.globals, SLAB), SLAB_MUTEX);
   kvfree_rcu_barrier_on_cache(cpu, s);
+  // The frees of such objects take effect in RCU callbacks, if KASAN is on (SLUB_RCU_DEBUG).
+  if (hooks_enabled(cpu) && cpu.mem.read(s, FLAGS) & SLAB_TYPESAFE_BY_RCU) rcu_barrier(cpu);
   // Again: RCU callbacks, which that waited for, may have freed by kfree_nolock().
   deferred_work_barrier(cpu);
   cpus_read_lock(cpu);
@@ -53,6 +55,7 @@ export function kmem_cache_destroy(cpu: Cpu, s: Ptr<"kmem_cache">): number {
     cpus_read_unlock(cpu);
     return 0;
   }
+  kasan_cache_shutdown(cpu, s); // After the RCU callbacks, whose free hooks fill the quarantine.
   const error = __kmem_cache_shutdown(cpu, s);
   if (error !== 0) warn(cpu, `kmem_cache_destroy ${cache_name(cpu, s)}: Slab cache still has objects`);
   list_del(cpu, embedded(s, LIST));

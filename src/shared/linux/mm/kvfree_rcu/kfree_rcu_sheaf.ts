@@ -4,6 +4,7 @@
  *
  *   rcu_free is NULL: take   the empty spare | an empty sheaf of the barn | a new one, with the lock dropped
  *   rcu_free became full:    rcu_sheaves, if spinning is not allowed and IRQs are off | else call_rcu()
+ *                            undone, if the caller wants so (SLAB_FREE_KEEP_ROOM: nolock_rfc.ts)
  *
  * Why the second test: call_rcu() works on the CPU's callback list with IRQs off. A nolock caller that finds them on
  * cannot have interrupted that; one that finds them off (an NMI always does) may have.
@@ -15,10 +16,16 @@
 import { CB } from "../../../layout/callbacks.ts";
 import { __GFP_NOWARN } from "../../../layout/gfp.ts";
 import { KvfreeCounters } from "../../../layout/kvfree_rcu.ts";
+import { NolockRfcCounters } from "../../../layout/nolock_rfc.ts";
 import { PerCpu } from "../../../layout/percpu.ts";
 import { POINT } from "../../../layout/points.ts";
 import { KmemCache, Slab, SlabSheaf, SlubPercpuSheaves } from "../../../layout/slab.ts";
-import { free_flags_allow_spinning, SLAB_FREE_DEFAULT, to_alloc_flags } from "../../../layout/slab_flags.ts";
+import {
+  free_flags_allow_spinning,
+  SLAB_FREE_DEFAULT,
+  SLAB_FREE_KEEP_ROOM,
+  to_alloc_flags,
+} from "../../../layout/slab_flags.ts";
 import { O_DEFERRED_RCU, O_RCU_SHEAF, O_USER } from "../../../mem/oracle.ts";
 import { element, embedded, NULL, type Ptr } from "../../../mem/struct.ts";
 import { irqs_disabled } from "../../../cpu/context.ts";
@@ -33,26 +40,29 @@ import { get_barn, this_cpu_sheaves } from "../slub/pcs.ts";
 import { __free_empty_sheaf, alloc_empty_sheaf, cache_has_sheaves } from "../slub/sheaf.ts";
 import { numa_mem_id, numa_node_id, slab_nid, virt_to_slab } from "../slub/slab.ts";
 import { stat, STAT } from "../slub/stat.ts";
+import { is_vmalloc_addr } from "../vmalloc.ts";
 import { defer_rcu_sheaf } from "./deferred.ts";
 
 const { lock: LOCK, spare: SPARE, rcu_free: RCU_FREE } = SlubPercpuSheaves.offset;
 const { rcu_head: RCU_HEAD, size: SIZE, node: NODE, objects: OBJECTS } = SlabSheaf.offset;
 const { sheaf_capacity: SHEAF_CAPACITY } = KmemCache.offset;
 const { slab_cache: SLAB_CACHE } = Slab.offset;
-const { kvfree: KVFREE } = PerCpu.offset;
+const { kvfree: KVFREE, nolock_rfc_counters: NOLOCK_RFC_COUNTERS } = PerCpu.offset;
 const { rcu_sheaves_called: N_CALLED } = KvfreeCounters.offset;
+const { sheaf_kept: N_KEPT } = NolockRfcCounters.offset;
 
 /**
  * kfree_rcu_sheaf() - put an object of kfree_rcu() into this CPU's rcu_free sheaf.
  *
  * @kernel  mm/slub.c
  * @returns false if it is no slab object, belongs to another node, or found no sheaf; it is still the caller's then.
- * @context Any but NMI, and not on top of call_rcu().
+ * @context as __kfree_rcu_sheaf().
  */
-export function kfree_rcu_sheaf(cpu: Cpu, object: Ptr): boolean {
+export function kfree_rcu_sheaf(cpu: Cpu, object: Ptr, free_flags = SLAB_FREE_DEFAULT): boolean {
+  if (is_vmalloc_addr(cpu, object)) return false;
   const slab = virt_to_slab(cpu, object);
   if (slab === NULL || slab_nid(cpu, slab) !== numa_mem_id(cpu)) return false;
-  return __kfree_rcu_sheaf(cpu, cpu.mem.read(slab, SLAB_CACHE), object, SLAB_FREE_DEFAULT);
+  return __kfree_rcu_sheaf(cpu, cpu.mem.read(slab, SLAB_CACHE), object, free_flags);
 }
 
 /**
@@ -76,10 +86,17 @@ export function __kfree_rcu_sheaf(cpu: Cpu, s: Ptr<"kmem_cache">, object: Ptr, f
   const pcs = this_cpu_sheaves(cpu, s);
   const allow_spin = free_flags_allow_spinning(free_flags);
   const size = mem.read(rcu_sheaf, SIZE);
-  oracle_move(cpu, object, allow_spin ? O_USER | O_DEFERRED_RCU : O_USER, O_RCU_SHEAF);
   mem.write(rcu_sheaf, element(OBJECTS, size), object as Ptr<"object">);
   mem.write(rcu_sheaf, SIZE, size + 1);
-  if (size + 1 === mem.read(s, SHEAF_CAPACITY)) submit(cpu, pcs, rcu_sheaf, allow_spin);
+  const is_full = size + 1 === mem.read(s, SHEAF_CAPACITY);
+  if (is_full && (free_flags & SLAB_FREE_KEEP_ROOM) !== 0) {
+    mem.write(rcu_sheaf, SIZE, size);
+    local_unlock(cpu, embedded(pcs, LOCK));
+    mem.count(this_cpu_ptr(cpu, NOLOCK_RFC_COUNTERS), N_KEPT, 1);
+    return fail(cpu, s);
+  }
+  oracle_move(cpu, object, allow_spin ? O_USER | O_DEFERRED_RCU : O_USER, O_RCU_SHEAF);
+  if (is_full) submit(cpu, pcs, rcu_sheaf, allow_spin);
   local_unlock(cpu, embedded(pcs, LOCK));
   stat(cpu, s, STAT.FREE_RCU_SHEAF);
   return true;

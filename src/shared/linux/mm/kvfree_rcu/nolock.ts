@@ -1,25 +1,30 @@
 /**
  * kfree_rcu_nolock(): kfree_rcu() for any context, NMI and "on top of whatever was interrupted" included. It takes no
- * lock but by trying, never fails and never waits: what finds no sheaf is parked for an irq_work, which does the rest
- * (deferred.ts). For objects of kmalloc_nolock(). mm/slub.c; spec slub 5.2, rcu 2.7.2.
+ * lock but by trying, never fails and never waits: what cannot be done at once is parked for an irq_work. For objects of
+ * kmalloc_nolock(). include/linux/rcupdate.h; spec slub 5.2, 13, rcu 2.3 to 2.7.
  *
  * There is no form without a head: its slow path is synchronize_rcu(), impossible here.
+ *
+ * How it is done has changed during review. globals.nolock_variant selects; all have one interface:
+ *
+ *   merged  7.3           sheaf; full ones and what finds none are deferred              nolock_merged.ts
+ *   v3      June 2026     the same, for objects of this node's slabs only                nolock_v3.ts
+ *   rfc     February      sheaf, never full; then krc->head under a trylock; deferred    nolock_rfc.ts
  */
+import { Globals, VARIANT_RFC, VARIANT_V3 } from "../../../layout/globals.ts";
 import { KvfreeCounters } from "../../../layout/kvfree_rcu.ts";
 import { PerCpu } from "../../../layout/percpu.ts";
-import { Slab } from "../../../layout/slab.ts";
-import { SLAB_FREE_NOLOCK } from "../../../layout/slab_flags.ts";
 import { NULL, type Ptr } from "../../../mem/struct.ts";
 import { this_cpu_ptr, type Cpu } from "../../../cpu/cpu.ts";
-import { oracle_issued } from "../../../cpu/oracle.ts";
-import { numa_mem_id, slab_nid, virt_to_slab } from "../slub/slab.ts";
-import { defer_kfree_rcu } from "./deferred.ts";
-import { __kfree_rcu_sheaf } from "./kfree_rcu_sheaf.ts";
+import { oracle_check_nolock, oracle_issued } from "../../../cpu/oracle.ts";
 import { kvfree_rcu_head_of, type KvfreeRcuField } from "./kvfree_rcu.ts";
+import { kfree_call_rcu_nolock as merged } from "./nolock_merged.ts";
+import { kfree_call_rcu_nolock as rfc } from "./nolock_rfc.ts";
+import { kfree_call_rcu_nolock as v3 } from "./nolock_v3.ts";
 
 const { kvfree: KVFREE } = PerCpu.offset;
-const { kfree_rcu_nolock: N_CALLS, kfree_rcu_nolock_sheaf: N_SHEAF } = KvfreeCounters.offset;
-const { slab_cache: SLAB_CACHE } = Slab.offset;
+const { kfree_rcu_nolock: N_CALLS } = KvfreeCounters.offset;
+const { nolock_variant: NOLOCK_VARIANT } = Globals.offset;
 
 /**
  * kfree_rcu_nolock() - free `ptr` once every reader that may have found it has finished.
@@ -31,28 +36,11 @@ const { slab_cache: SLAB_CACHE } = Slab.offset;
 export function kfree_rcu_nolock<S extends string>(cpu: Cpu, ptr: Ptr<S>, field: KvfreeRcuField<NoInfer<S>>): void {
   const head = kvfree_rcu_head_of(cpu, "kfree_rcu_nolock", ptr, field);
   if (head === NULL) return;
-  kfree_call_rcu_nolock(cpu, head, ptr);
+  oracle_check_nolock(cpu, ptr, "kfree_rcu_nolock");
+  cpu.mem.count(this_cpu_ptr(cpu, KVFREE), N_CALLS, 1);
+  const variant = cpu.mem.peek(cpu.globals, NOLOCK_VARIANT);
+  if (variant === VARIANT_RFC) rfc(cpu, head, ptr);
+  else if (variant === VARIANT_V3) v3(cpu, head as Ptr as Ptr<"rcu_head">, ptr);
+  else merged(cpu, head, ptr);
   oracle_issued(cpu, ptr);
-}
-
-/**
- * kfree_call_rcu_nolock() - into this CPU's rcu_free sheaf, or else onto its objects_by_rcu list. Large kmallocs and
- * objects of another node, which must not enter a local sheaf, are always deferred.
- *
- * @kernel  mm/slub.c
- * @context Any, NMI included.
- */
-export function kfree_call_rcu_nolock(cpu: Cpu, head: Ptr<"kvfree_rcu_head">, ptr: Ptr): void {
-  const mem = cpu.mem;
-  mem.count(this_cpu_ptr(cpu, KVFREE), N_CALLS, 1);
-  const slab = virt_to_slab(cpu, ptr);
-  if (
-    slab !== NULL &&
-    slab_nid(cpu, slab) === numa_mem_id(cpu) &&
-    __kfree_rcu_sheaf(cpu, mem.read(slab, SLAB_CACHE), ptr, SLAB_FREE_NOLOCK)
-  ) {
-    mem.count(this_cpu_ptr(cpu, KVFREE), N_SHEAF, 1);
-  } else {
-    defer_kfree_rcu(cpu, head, ptr);
-  }
 }

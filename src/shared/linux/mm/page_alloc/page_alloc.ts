@@ -15,7 +15,10 @@
  * lists, that nolock code only tries their lock, holds for zone->lock in the same way. No reclaim, no watermarks, no
  * migrate types: an allocation fails when no node has a block.
  */
+import { PAGE_SIZE } from "../../../base/limits.ts";
+import { HOOK_INIT_ON_FREE } from "../../../layout/debug.ts";
 import { __GFP_THISNODE, NUMA_NO_NODE } from "../../../layout/gfp.ts";
+import { Globals } from "../../../layout/globals.ts";
 import {
   FreeArea,
   MAX_PAGE_ORDER,
@@ -30,12 +33,13 @@ import { container_of, embedded, NULL, type Ptr } from "../../../mem/struct.ts";
 import { bug } from "../../../cpu/bug.ts";
 import { describe_context, in_nmi } from "../../../cpu/context.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
+import { debug_check_no_obj_freed } from "../../lib/debugobjects.ts";
 import { INIT_LIST_HEAD } from "../../lib/list.ts";
 import { llist_del_all, llist_empty, llist_next } from "../../lib/llist.ts";
 import { LC } from "../../sync/lockdep.ts";
 import { spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore } from "../../sync/spinlock.ts";
 import { __free_one_page, __rmqueue_smallest, free_area_of } from "./buddy.ts";
-import { next_node, node_has_memory, node_zone, numa_node_id, page_to_nid, pfn_to_page } from "./zone.ts";
+import { next_node, node_has_memory, node_zone, numa_node_id, page_address, page_to_nid, pfn_to_page } from "./zone.ts";
 
 const { type: TYPE, order: ORDER, node: NODE, compound_head: COMPOUND_HEAD, llnode: LLNODE } = Page.offset;
 const {
@@ -48,6 +52,7 @@ const {
   nr_trylock_free: NR_TRYLOCK_FREE,
 } = Zone.offset;
 const { free_list: FREE_LIST, nr_free: NR_FREE } = FreeArea.offset;
+const { hooks: HOOKS } = Globals.offset;
 
 /** Makes all pages of all nodes free. @context Task, at boot, alone. */
 export function page_alloc_init(cpu: Cpu): void {
@@ -135,6 +140,7 @@ export function prep_new_page(cpu: Cpu, page: Ptr<"page">, order: number): Ptr<"
  */
 export function free_frozen_pages(cpu: Cpu, page: Ptr<"page">, order: number): void {
   if (in_nmi(cpu)) bug(cpu, `free_frozen_pages() in ${describe_context(cpu)}`);
+  debug_check_no_obj_freed(cpu, page_address(cpu, page), PAGE_SIZE << order); // Not in a nolock free: it waits.
   free_pages_prepare(cpu, page, order);
   const zone = node_zone(cpu, page_to_nid(cpu, page));
   const flags = spin_lock_irqsave(cpu, embedded(zone, LOCK));
@@ -143,7 +149,7 @@ export function free_frozen_pages(cpu: Cpu, page: Ptr<"page">, order: number): v
   spin_unlock_irqrestore(cpu, embedded(zone, LOCK), flags);
 }
 
-/** Checks that this is an allocated block that its owner has let go of, and takes it apart. */
+/** Checks that this is an allocated block that its owner has let go of, clears it (init_on_free), and takes it apart. */
 export function free_pages_prepare(cpu: Cpu, page: Ptr<"page">, order: number): void {
   const mem = cpu.mem;
   const type = mem.read(page, TYPE);
@@ -157,6 +163,7 @@ export function free_pages_prepare(cpu: Cpu, page: Ptr<"page">, order: number): 
     mem.write(tail, TYPE, PGTY_NONE);
     mem.write(tail, COMPOUND_HEAD, NULL);
   }
+  if (mem.peek(cpu.globals, HOOKS) & HOOK_INIT_ON_FREE) mem.fill(page_address(cpu, page), PAGE_SIZE << order, 0);
   mem.write(page, TYPE, PGTY_NONE);
 }
 

@@ -1,13 +1,16 @@
 /**
  * Bulk allocation: from this CPU's sheaves as long as there are full ones, the rest straight from slabs. mm/slub.c; spec
  * slub 2.5, 2.13, 3.5.
+ *
+ * Differs: KFENCE is not asked for an object.
  */
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { ObjectArray, SlabSheaf, SlubPercpuSheaves, STAT } from "../../../layout/slab.ts";
+import { SLAB_ALLOC_DEFAULT } from "../../../layout/slab_flags.ts";
 import { element, embedded, NULL, offsetof, type Ptr } from "../../../mem/struct.ts";
 import { local_trylock, local_unlock } from "../../sync/local_lock.ts";
 import { barn_replace_empty_sheaf } from "./barn.ts";
-import { assert_bulk_context, __kmem_cache_free_bulk, read_slots } from "./bulk_free.ts";
+import { assert_bulk_context, __kmem_cache_free_bulk, kmem_cache_free_bulk, read_slots } from "./bulk_free.ts";
 import { maybe_wipe_obj_freeptr, slab_post_alloc_hook, slab_pre_alloc_hook } from "./hooks.ts";
 import { assert_alive } from "./kmalloc.ts";
 import { get_barn, this_cpu_sheaves } from "./pcs.ts";
@@ -27,7 +30,7 @@ type Objects = Ptr<"object_array">;
  *
  * @kernel  mm/slub.c
  * @param   p  receives them.
- * @returns false: too little memory.
+ * @returns false: too little memory, or a facility refuses one.
  * @context Task or Softirq, IRQs on; Task if gfp may block.
  */
 export function kmem_cache_alloc_bulk(cpu: Cpu, s: Cache, gfp: number, size: number, p: Objects): boolean {
@@ -43,9 +46,13 @@ export function kmem_cache_alloc_bulk(cpu: Cpu, s: Cache, gfp: number, size: num
       return false;
     }
   }
-  for (const object of read_slots(cpu, p, size)) {
-    maybe_wipe_obj_freeptr(cpu, s, object);
-    slab_post_alloc_hook(cpu, s, gfp, object);
+  const objects = read_slots(cpu, p, size);
+  for (let i = 0; i < size; i++) {
+    maybe_wipe_obj_freeptr(cpu, s, objects[i]);
+    if (slab_post_alloc_hook(cpu, s, gfp, SLAB_ALLOC_DEFAULT, objects[i]) !== NULL) continue;
+    kmem_cache_free_bulk(cpu, s, i, p);
+    __kmem_cache_free_bulk(cpu, s, objects.slice(i + 1));
+    return false;
   }
   return true;
 }

@@ -17,6 +17,7 @@ import { SLAB_KMALLOC, SLAB_PANIC } from "../../../layout/slab_flags.ts";
 import { embedded, NULL, type CallbackId, type Ptr } from "../../../mem/struct.ts";
 import { list_add } from "../../lib/list.ts";
 import { mutex_lock, mutex_unlock } from "../../sync/mutex.ts";
+import { kfence_shutdown_cache } from "../debug/kfence.ts";
 import {
   __kmem_cache_release,
   alloc_kmem_cache_cpus,
@@ -148,6 +149,7 @@ export function do_kmem_cache_create(
  */
 export function slab_kmem_cache_release(cpu: Cpu, s: Cache): void {
   assert_alive(cpu, s);
+  kfence_shutdown_cache(cpu, s);
   cpu.mem.write(s, ALIVE, KMEM_CACHE_DEAD);
   __kmem_cache_release(cpu, s);
   cpu.mem.fetch_add(slab_globals(cpu), NR_CACHES, -1);

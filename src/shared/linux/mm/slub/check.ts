@@ -21,6 +21,7 @@ import {
 import { ListHead, Spinlock } from "../../../layout/types.ts";
 import { container_of, embedded, embedded_at, NULL, type Ptr } from "../../../mem/struct.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
+import { is_kfence_address, kfence_objects_of } from "../debug/kfence_pool.ts";
 import { pfn_to_page } from "../page_alloc/zone.ts";
 import { page_slab, slab_address } from "./slab.ts";
 import { word_inuse } from "./slab_word.ts";
@@ -59,12 +60,13 @@ export interface SlabCensus {
   readonly inuse: number;
 }
 
-/** All slabs of a cache, by the page array: whether linked anywhere or not. */
+/** All slabs of a cache, by the page array: whether linked anywhere or not. Pages of KFENCE are no slabs that count. */
 export function slabs_of_cache(cpu: Cpu, s: Ptr<"kmem_cache">): Set<Ptr<"slab">> {
   const slabs = new Set<Ptr<"slab">>();
   for (let pfn = 0; pfn < cpu.map.nrPages; pfn++) {
     const slab = page_slab(pfn_to_page(cpu, pfn));
-    if (cpu.mem.peek(slab, TYPE) === PGTY_slab && cpu.mem.peek(slab, SLAB_CACHE) === s) slabs.add(slab);
+    if (cpu.mem.peek(slab, TYPE) !== PGTY_slab || cpu.mem.peek(slab, SLAB_CACHE) !== s) continue;
+    if (!is_kfence_address(cpu, slab_address(cpu, slab))) slabs.add(slab);
   }
   return slabs;
 }
@@ -78,6 +80,7 @@ export function is_object_of_cache(cpu: Cpu, s: Ptr<"kmem_cache">, address: Ptr)
   const head = mem.peek(page, COMPOUND_HEAD);
   const slab = page_slab(head === NULL ? page : head);
   if (mem.peek(slab, TYPE) !== PGTY_slab || mem.peek(slab, SLAB_CACHE) !== s) return false;
+  if (is_kfence_address(cpu, address)) return kfence_objects_of(cpu, s).includes(address as Ptr<"object">);
   const index = (address - slab_address(cpu, slab) - mem.peek(s, RED_LEFT_PAD)) / mem.peek(s, SIZE);
   return Number.isInteger(index) && index >= 0 && index < mem.peek(slab, OBJECTS);
 }
@@ -95,6 +98,9 @@ export function check_slabs(cpu: Cpu, s: Ptr<"kmem_cache">): SlabCensus {
     inuse += word_inuse(cpu.mem.peek(slab, COUNTERS));
   }
   for (let node = 0; node < cpu.map.shape.nodes; node++) check_node(cpu, s, node, slabs, problems);
+  const elsewhere = kfence_objects_of(cpu, s).length;
+  total_objects += elsewhere;
+  inuse += elsewhere;
   return { problems, slabs, free, total_objects, inuse };
 }
 

@@ -16,7 +16,7 @@
  * Context: any but NMI, no sheaf or barn lock needed. Lock order: list_lock; zone->lock after it is dropped.
  */
 import { KmemCache, STAT } from "../../../layout/slab.ts";
-import { O_DEFERRED, O_FREELIST, O_SHEAF, O_TRANSIT } from "../../../mem/oracle.ts";
+import { O_DEFERRED, O_FREELIST, O_KEPT, O_SHEAF, O_TRANSIT } from "../../../mem/oracle.ts";
 import type { Ptr } from "../../../mem/struct.ts";
 import { bug } from "../../../cpu/bug.ts";
 import { describe_context, in_nmi } from "../../../cpu/context.ts";
@@ -45,7 +45,7 @@ import { stat } from "./stat.ts";
 
 const { min_partial: MIN_PARTIAL } = KmemCache.offset;
 /** Where an object may be that is freed to its slab. */
-const FREED_FROM = O_TRANSIT | O_DEFERRED | O_SHEAF;
+const FREED_FROM = O_TRANSIT | O_DEFERRED | O_SHEAF | O_KEPT;
 
 type Cache = Ptr<"kmem_cache">;
 

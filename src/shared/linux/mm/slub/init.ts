@@ -9,14 +9,16 @@
  * The bootstrap sheaf has capacity 0: alloc finds it empty and free finds it full, so fast paths need no NULL test.
  *
  * Differs: Linux moves its first two caches from static memory into slabs; here they stay where they are. With
- * globals.tiny all kmalloc types share one set of caches.
+ * globals.tiny all kmalloc types share one set of caches, but for the one without extension vectors, which is there only
+ * if there are vectors.
  */
 import { assert, bug } from "../../../cpu/bug.ts";
 import { bind_callback } from "../../../cpu/callback_table.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { CB } from "../../../layout/callbacks.ts";
 import { GFP_KERNEL, NUMA_NO_NODE } from "../../../layout/gfp.ts";
-import { Globals } from "../../../layout/globals.ts";
+import { HOOK_MEMCG } from "../../../layout/debug.ts";
+import { Globals, KB_OBJ_EXT_RECURSION } from "../../../layout/globals.ts";
 import { Page, PGTY_percpu } from "../../../layout/page.ts";
 import {
   KmemCache,
@@ -25,6 +27,9 @@ import {
   NR_BOOT_CACHES,
   NR_KMALLOC_BUCKETS,
   NR_KMALLOC_TYPES,
+  SLAB_STATE_DOWN,
+  SLAB_STATE_PARTIAL,
+  SLAB_STATE_UP,
   SlabGlobals,
   SlubPercpuSheaves,
 } from "../../../layout/slab.ts";
@@ -33,6 +38,7 @@ import {
   SLAB_ALLOC_DEFAULT,
   SLAB_HWCACHE_ALIGN,
   SLAB_KMALLOC,
+  SLAB_NO_OBJ_EXT,
   SLAB_NO_SHEAVES,
   SLAB_RECLAIM_ACCOUNT,
 } from "../../../layout/slab_flags.ts";
@@ -47,12 +53,15 @@ import { alloc_node_barn, percpu_block_size } from "./cache_parts.ts";
 import { flush_cpu_sheaves } from "./flush.ts";
 import { calculate_sheaf_capacity } from "./geometry.ts";
 import { bind_new_slab } from "./new_slab.ts";
+import { bind_obj_exts } from "./obj_exts.ts";
 import { init_kmem_cache_node } from "./partial.ts";
 import { per_cpu_sheaves } from "./pcs.ts";
+import { bind_rcu_debug } from "./rcu_debug.ts";
 import { __alloc_empty_sheaf, cache_has_sheaves } from "./sheaf.ts";
 import {
   KMALLOC_CGROUP,
   KMALLOC_DMA,
+  KMALLOC_NO_OBJ_EXT,
   KMALLOC_NORMAL,
   KMALLOC_RECLAIM,
   KMALLOC_SIZES,
@@ -83,31 +92,28 @@ const { node: NODE } = KmemCachePerNode.offset;
 const { main: MAIN } = SlubPercpuSheaves.offset;
 const { type: TYPE } = Page.offset;
 
-/** slab_state: what works. */
-const DOWN = 0;
-const PARTIAL = 1; // kmem_cache_node
-const UP = 2; // everything
-
 type Cache = Ptr<"kmem_cache">;
 
 /** Binds this layer's callback numbers. Once per thread. */
 export function bind_slub(): void {
   bind_callback(CB.flush_cpu_sheaves, flush_cpu_sheaves);
   bind_new_slab();
+  bind_obj_exts();
+  bind_rcu_debug();
 }
 
 /** kmem_cache_init() - bring the slab allocator up. @kernel mm/slub.c @context Task, at boot, alone. */
 export function kmem_cache_init(cpu: Cpu): void {
   const mem = cpu.mem;
   const slab = embedded(cpu.globals, SLAB);
-  assert(cpu, mem.read(slab, SLAB_STATE) === DOWN, "kmem_cache_init() runs twice");
+  assert(cpu, mem.read(slab, SLAB_STATE) === SLAB_STATE_DOWN, "kmem_cache_init() runs twice");
   mutex_init(cpu, embedded(slab, SLAB_MUTEX), LC.slab_mutex);
   mutex_init(cpu, embedded(slab, FLUSH_LOCK), LC.flush_lock);
   INIT_LIST_HEAD(cpu, embedded(slab, SLAB_CACHES));
   create_boot_caches(cpu, slab);
   create_kmalloc_caches(cpu, slab);
   bootstrap_kmalloc_sheaves(cpu);
-  mem.write(slab, SLAB_STATE, UP);
+  mem.write(slab, SLAB_STATE, SLAB_STATE_UP);
 }
 
 /** The caches that all caches need, in the order in which they need each other. @kernel mm/slub.c, create_boot_cache() */
@@ -130,7 +136,7 @@ function create_boot_caches(cpu: Cpu, slab: Ptr<"slab_globals">): void {
     return s;
   };
   mem.write(slab, KMEM_CACHE_NODE, create(0, "kmem_cache_node", KmemCacheNode.size));
-  mem.write(slab, SLAB_STATE, PARTIAL);
+  mem.write(slab, SLAB_STATE, SLAB_STATE_PARTIAL);
   mem.write(slab, KMEM_CACHE, create(1, "kmem_cache", KmemCache.size));
   mem.write(slab, PERCPU, create(2, "percpu", block_size));
 }
@@ -147,18 +153,27 @@ function install_boot_nodes(cpu: Cpu, slab: Ptr<"slab_globals">, s: Cache): void
 function size_name(size: number): string {
   return size >= 1024 ? `${size / 1024}k` : `${size}`;
 }
+/** Do extension vectors exist, and lie in buckets of their own? */
+function has_obj_exts(cpu: Cpu): boolean {
+  const { hooks, kernel_behaviour } = Globals.offset;
+  return (
+    (cpu.mem.peek(cpu.globals, hooks) & HOOK_MEMCG) !== 0 &&
+    (cpu.mem.peek(cpu.globals, kernel_behaviour) & KB_OBJ_EXT_RECURSION) === 0
+  );
+}
 /** @kernel mm/slab_common.c */
 function create_kmalloc_caches(cpu: Cpu, slab: Ptr<"slab_globals">): void {
   const sets = [
     { type: KMALLOC_NORMAL, prefix: "kmalloc", flags: SLAB_KMALLOC },
     { type: KMALLOC_RECLAIM, prefix: "kmalloc-rcl", flags: SLAB_KMALLOC | SLAB_RECLAIM_ACCOUNT },
     { type: KMALLOC_CGROUP, prefix: "kmalloc-cg", flags: SLAB_KMALLOC | SLAB_ACCOUNT },
+    { type: KMALLOC_NO_OBJ_EXT, prefix: "kmalloc-no-objext", flags: SLAB_KMALLOC | SLAB_NO_OBJ_EXT },
   ];
-  const aliases = cpu.mem.peek(cpu.globals, TINY) !== 0;
+  const tiny = cpu.mem.peek(cpu.globals, TINY) !== 0;
   for (let bucket = 1; bucket < NR_KMALLOC_BUCKETS; bucket++) {
     const object_size = KMALLOC_SIZES[bucket];
     for (const { type, prefix, flags } of sets) {
-      if (type !== KMALLOC_NORMAL && aliases) {
+      if (type === KMALLOC_NO_OBJ_EXT ? !has_obj_exts(cpu) : type !== KMALLOC_NORMAL && tiny) {
         set_kmalloc_cache(cpu, slab, type, bucket, kmalloc_cache(cpu, KMALLOC_NORMAL, bucket));
         continue;
       }

@@ -8,25 +8,35 @@
  *
  * Allocation tries the sheaf, then the slabs; so does free. What may run in NMI is in nolock.ts.
  *
- * Differs: no kfence, memcg, mempolicy or kmemleak. A free to the wrong cache is always noticed (the kernel needs a
- * debug flag or hardening): it warns and leaks.
+ * Differs: no mempolicy. A free to the wrong cache is always noticed (the kernel needs a debug flag or hardening): it
+ * warns and leaks.
  */
 import { bug, warn } from "../../../cpu/bug.ts";
 import { describe_context, in_nmi } from "../../../cpu/context.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
+import { oracle_allow_nolock } from "../../../cpu/oracle.ts";
 import { __GFP_ZERO, NUMA_NO_NODE } from "../../../layout/gfp.ts";
 import { KMEM_CACHE_ALIVE, KmemCache, Slab, STAT } from "../../../layout/slab.ts";
 import {
   alloc_flags_allow_spinning,
   SLAB_ALLOC_DEFAULT,
+  SLAB_ALLOC_NOLOCK,
   SLAB_POISON,
   SLAB_RED_ZONE,
   SLAB_STORE_USER,
   SLAB_TYPESAFE_BY_RCU,
 } from "../../../layout/slab_flags.ts";
 import { NULL, type Ptr } from "../../../mem/struct.ts";
+import { alloc_elsewhere, hooks_enabled } from "../debug/facilities.ts";
+import { is_kfence_address, kfence_ksize } from "../debug/kfence_pool.ts";
 import { __slab_free } from "./free.ts";
-import { maybe_wipe_obj_freeptr, slab_free_hook, slab_post_alloc_hook, slab_pre_alloc_hook } from "./hooks.ts";
+import {
+  alloc_path,
+  maybe_wipe_obj_freeptr,
+  slab_free_hook,
+  slab_post_alloc_hook,
+  slab_pre_alloc_hook,
+} from "./hooks.ts";
 import { __kmalloc_large_node, free_large_kmalloc, large_kmalloc_size } from "./large_kmalloc.ts";
 import { __kmalloc_nolock } from "./nolock.ts";
 import { alloc_from_pcs, can_free_to_pcs, free_to_pcs } from "./pcs.ts";
@@ -49,21 +59,30 @@ export function assert_alive(cpu: Cpu, s: Cache): void {
 /**
  * slab_alloc_node() - allocate one object.
  * @kernel  mm/slub.c
- * @param   node  preferred node; NUMA_NO_NODE: this CPU's.
+ * @param   node        preferred node; NUMA_NO_NODE: this CPU's.
+ * @param   hook_flags  alloc_flags that the facilities get to see.
  * @returns NULL: no memory.
  * @context Hardirq, or Task if gfp may block.
  */
-function slab_alloc_node(cpu: Cpu, s: Cache, gfp: number, node: number, alloc_flags: number): Obj {
+function slab_alloc_node(
+  cpu: Cpu,
+  s: Cache,
+  gfp: number,
+  node: number,
+  alloc_flags: number,
+  hook_flags = alloc_flags,
+): Obj {
   slab_pre_alloc_hook(cpu, gfp);
   assert_alive(cpu, s);
-  let object = alloc_from_pcs(cpu, s, gfp, alloc_flags, node);
+  const hooks = hooks_enabled(cpu);
+  let object = hooks ? alloc_elsewhere(cpu, alloc_path(hook_flags), s, gfp) : NULL;
   if (object === NULL) {
-    object = ___slab_alloc(cpu, s, gfp, node, alloc_flags);
+    object = alloc_from_pcs(cpu, s, gfp, alloc_flags, node);
+    if (object === NULL) object = ___slab_alloc(cpu, s, gfp, node, alloc_flags);
     if (object === NULL) return NULL;
+    if (hooks) maybe_wipe_obj_freeptr(cpu, s, object);
   }
-  maybe_wipe_obj_freeptr(cpu, s, object);
-  slab_post_alloc_hook(cpu, s, gfp, object);
-  return object;
+  return slab_post_alloc_hook(cpu, s, gfp, hook_flags, object);
 }
 
 /** @kernel mm/slub.c @returns NULL: no memory. @context Hardirq, or Task if gfp may block. */
@@ -73,6 +92,18 @@ export function kmem_cache_alloc(cpu: Cpu, s: Cache, gfp: number): Obj {
 /** @kernel mm/slub.c @returns NULL: no memory. @context Hardirq, or Task if gfp may block. */
 export function kmem_cache_alloc_node(cpu: Cpu, s: Cache, gfp: number, node: number): Obj {
   return slab_alloc_node(cpu, s, gfp, node, SLAB_ALLOC_DEFAULT);
+}
+/**
+ * kmem_cache_alloc() of an object that may be freed by the nolock functions: facilities take it for one of
+ * kmalloc_nolock(), so those whose free hooks a nolock free leaves out do not get to know it.
+ *
+ * Differs: not in the kernel, where the nolock functions are for objects of kmalloc_nolock() only. Those lie in kmalloc
+ * caches; this is for tests that need a cache of their own.
+ */
+export function kmem_cache_alloc_for_nolock(cpu: Cpu, s: Cache, gfp: number): Obj {
+  const object = slab_alloc_node(cpu, s, gfp, NUMA_NO_NODE, SLAB_ALLOC_DEFAULT, SLAB_ALLOC_NOLOCK);
+  if (object !== NULL) oracle_allow_nolock(cpu, object);
+  return object;
 }
 /** kmem_cache_alloc() of zeroed memory. */
 export function kmem_cache_zalloc(cpu: Cpu, s: Cache, gfp: number): Obj {
@@ -103,7 +134,7 @@ export function kmalloc_flags(cpu: Cpu, size: number, gfp: number, alloc_flags: 
     return __kmalloc_large_node(cpu, size, gfp, node);
   }
   if (size === 0) return ZERO_SIZE_PTR;
-  return slab_alloc_node(cpu, kmalloc_slab(cpu, size, gfp), gfp, node, alloc_flags);
+  return slab_alloc_node(cpu, kmalloc_slab(cpu, size, gfp, alloc_flags), gfp, node, alloc_flags);
 }
 
 /**
@@ -142,6 +173,7 @@ export function ksize(cpu: Cpu, object: Ptr): number {
   if (ZERO_OR_NULL_PTR(object)) return 0;
   const slab = virt_to_slab(cpu, object);
   if (slab === NULL) return large_kmalloc_size(cpu, object);
+  if (is_kfence_address(cpu, object)) return kfence_ksize(cpu, object);
   const s = cpu.mem.read(slab, SLAB_CACHE);
   const flags = cpu.mem.read(s, FLAGS);
   if (flags & (SLAB_RED_ZONE | SLAB_POISON)) return cpu.mem.read(s, OBJECT_SIZE);

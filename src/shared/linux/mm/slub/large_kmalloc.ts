@@ -11,6 +11,8 @@ import { __GFP_ZERO } from "../../../layout/gfp.ts";
 import { MAX_PAGE_ORDER, Page, PGTY_frozen, PGTY_large_kmalloc } from "../../../layout/page.ts";
 import { O_NONE, O_USER } from "../../../mem/oracle.ts";
 import { NULL, type Ptr } from "../../../mem/struct.ts";
+import { FREE, hooks_enabled, POST_ALLOC, run_hooks } from "../debug/facilities.ts";
+import { PATH } from "../debug/facility.ts";
 import { alloc_frozen_pages, free_frozen_pages } from "../page_alloc/page_alloc.ts";
 import { get_order, page_address, virt_to_head_page } from "../page_alloc/zone.ts";
 
@@ -27,6 +29,7 @@ export function __kmalloc_large_node(cpu: Cpu, size: number, gfp: number, node: 
   if (gfp & __GFP_ZERO) cpu.mem.fill(object, PAGE_SIZE << order, 0);
   oracle_move(cpu, object, O_NONE, O_USER);
   trace(cpu, EV_ALLOC, object, 0);
+  if (hooks_enabled(cpu)) run_hooks(cpu, POST_ALLOC, PATH.kmalloc, NULL, object, PAGE_SIZE << order, gfp);
   return object;
 }
 /** Is this the start of a large kmalloc? @context Any, while the block stays allocated. */
@@ -40,6 +43,7 @@ export function free_large_kmalloc(cpu: Cpu, object: Ptr): void {
     warn(cpu, `kfree(${object}): neither a slab object nor a large kmalloc (page type ${cpu.mem.read(page, TYPE)})`);
     return;
   }
+  if (hooks_enabled(cpu)) run_hooks(cpu, FREE, PATH.kfree, NULL, object, PAGE_SIZE << cpu.mem.peek(page, ORDER));
   oracle_move(cpu, object, O_USER, O_NONE);
   trace(cpu, EV_FREE, object, 0);
   cpu.mem.write(page, TYPE, PGTY_frozen);

@@ -23,8 +23,11 @@ import { bind_callback, invoke } from "../../../cpu/callback_table.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { oracle_move, oracle_slab } from "../../../cpu/oracle.ts";
 import { call_rcu } from "../../rcu/tree.ts";
+import { hooks_enabled } from "../debug/facilities.ts";
+import { kasan_poison_slab } from "../debug/kasan.ts";
 import { alloc_frozen_pages, free_frozen_pages } from "../page_alloc/page_alloc.ts";
 import { alloc_frozen_pages_nolock, free_frozen_pages_nolock } from "../page_alloc/page_alloc_nolock.ts";
+import { account_slab, free_slab_obj_exts } from "./obj_exts.ts";
 import { add_partial, BUSY, dec_slabs_node, inc_slabs_node, lock_node_if, unlock_node } from "./partial.ts";
 import { get_node, index_to_obj, oo_objects, oo_order, page_slab, slab_nid, slab_page } from "./slab.ts";
 import { make_word, set_freepointer } from "./slab_word.ts";
@@ -76,6 +79,10 @@ export function new_slab(cpu: Cpu, s: Cache, gfp: number, alloc_flags: number, n
   mem.init(slab, OBJECTS, oo_objects(oo));
   mem.init(slab, OBJ_EXTS, NULL);
   mem.init(slab, TYPE, PGTY_slab);
+  if (hooks_enabled(cpu)) {
+    kasan_poison_slab(cpu, slab);
+    account_slab(cpu, s, slab, alloc_flags);
+  }
   return slab;
 }
 
@@ -169,12 +176,13 @@ function report_objects(cpu: Cpu, s: Cache, slab: Ptr<"slab">, from: number, to:
 
 /** Throws a slab away that nobody has seen. @kernel mm/slub.c @context Any, NMI included. */
 function free_new_slab_nolock(cpu: Cpu, slab: Ptr<"slab">): void {
-  const order = unmake_slab(cpu, slab);
+  const order = unmake_slab(cpu, slab, false);
   free_frozen_pages_nolock(cpu, slab_page(slab), order);
 }
 
 /** The pages cease to be a slab. @returns their order. */
-function unmake_slab(cpu: Cpu, slab: Ptr<"slab">): number {
+function unmake_slab(cpu: Cpu, slab: Ptr<"slab">, allow_spin: boolean): number {
+  if (hooks_enabled(cpu)) free_slab_obj_exts(cpu, slab, allow_spin);
   cpu.mem.write(slab, TYPE, PGTY_frozen);
   cpu.mem.write(slab, SLAB_CACHE, NULL);
   return cpu.mem.read(slab, ORDER);
@@ -202,6 +210,6 @@ function rcu_free_slab(cpu: Cpu, head: Ptr<"rcu_head">): void {
 /** @kernel mm/slub.c */
 function __free_slab(cpu: Cpu, s: Cache, slab: Ptr<"slab">): void {
   report_objects(cpu, s, slab, O_FREELIST, O_NONE);
-  const order = unmake_slab(cpu, slab);
+  const order = unmake_slab(cpu, slab, true);
   free_frozen_pages(cpu, slab_page(slab), order);
 }

@@ -18,18 +18,15 @@
 import { warn } from "../../../cpu/bug.ts";
 import { invoke } from "../../../cpu/callback_table.ts";
 import { this_cpu_ptr, type Cpu } from "../../../cpu/cpu.ts";
-import { oracle_issued, oracle_move } from "../../../cpu/oracle.ts";
-import { EV_FREE, trace } from "../../../cpu/trace.ts";
+import { oracle_allow_nolock, oracle_check_nolock, oracle_issued } from "../../../cpu/oracle.ts";
 import { CB } from "../../../layout/callbacks.ts";
 import { __GFP_ACCOUNT, __GFP_NOMEMALLOC, __GFP_NOWARN, __GFP_ZERO } from "../../../layout/gfp.ts";
-import { Globals, KB_INIT_ON_FREE } from "../../../layout/globals.ts";
 import { PerCpu } from "../../../layout/percpu.ts";
 import { KmemCache, Slab, SlubCpu } from "../../../layout/slab.ts";
 import { __CMPXCHG_DOUBLE, SLAB_ALLOC_NOLOCK, SLAB_DEBUG_FLAGS } from "../../../layout/slab_flags.ts";
-import { O_TRANSIT, O_USER } from "../../../mem/oracle.ts";
 import { NULL, type Ptr } from "../../../mem/struct.ts";
 import { can_spin_trylock } from "../page_alloc/page_alloc_nolock.ts";
-import { maybe_wipe_obj_freeptr, slab_post_alloc_hook, wipe_freed_object } from "./hooks.ts";
+import { kfree_nolock_hook, maybe_wipe_obj_freeptr, slab_post_alloc_hook } from "./hooks.ts";
 import { assert_alive } from "./kmalloc.ts";
 import { alloc_from_pcs, can_free_to_pcs, free_to_pcs } from "./pcs.ts";
 import { KMALLOC_MAX_CACHE_SIZE, kmalloc_slab, ZERO_OR_NULL_PTR, ZERO_SIZE_PTR } from "./size_class.ts";
@@ -43,7 +40,6 @@ const {
   kfree_nolock_sheaf: N_SHEAF,
   kfree_nolock_deferred: N_DEFERRED,
 } = SlubCpu.offset;
-const { init_on_free: INIT_ON_FREE, kernel_behaviour: KERNEL_BEHAVIOUR } = Globals.offset;
 const { flags: FLAGS, object_size: OBJECT_SIZE } = KmemCache.offset;
 const { slab_cache: SLAB_CACHE } = Slab.offset;
 const ALLOWED_GFP = __GFP_ACCOUNT | __GFP_ZERO | __GFP_NOWARN | __GFP_NOMEMALLOC;
@@ -79,7 +75,7 @@ export function __kmalloc_nolock(
   let bytes = size;
   for (let rounds = 2; rounds > 0; rounds--) {
     if (bytes > KMALLOC_MAX_CACHE_SIZE) return NULL;
-    const s = kmalloc_slab(cpu, bytes, gfp);
+    const s = kmalloc_slab(cpu, bytes, gfp, alloc_flags);
     assert_alive(cpu, s);
     // Updates of its slabs would need slab_lock. Debug caches work under list_lock alone, which can be tried.
     if ((mem.read(s, FLAGS) & (__CMPXCHG_DOUBLE | SLAB_DEBUG_FLAGS)) === 0) return NULL;
@@ -87,7 +83,8 @@ export function __kmalloc_nolock(
     if (object === NULL) object = ___slab_alloc(cpu, s, gfp, node, alloc_flags);
     if (object !== NULL) {
       maybe_wipe_obj_freeptr(cpu, s, object);
-      slab_post_alloc_hook(cpu, s, gfp, object);
+      object = slab_post_alloc_hook(cpu, s, gfp, alloc_flags, object);
+      if (object !== NULL) oracle_allow_nolock(cpu, object);
       return object;
     }
     // The next bucket, once: its locks are others, hardly held by the interrupted code as well.
@@ -113,12 +110,8 @@ export function kfree_nolock(cpu: Cpu, object: Ptr): void {
   }
   const s = mem.read(slab, SLAB_CACHE);
   assert_alive(cpu, s);
-  oracle_move(cpu, object, O_USER, O_TRANSIT);
-  trace(cpu, EV_FREE, object, s);
-  // Differs: the kernel ignores init_on_free here (slub B23); KB_INIT_ON_FREE restores that.
-  const ignored =
-    mem.peek(cpu.globals, INIT_ON_FREE) !== 0 && mem.peek(cpu.globals, KERNEL_BEHAVIOUR) & KB_INIT_ON_FREE;
-  if (!ignored) wipe_freed_object(cpu, s, object);
+  oracle_check_nolock(cpu, object, "kfree_nolock");
+  if (!kfree_nolock_hook(cpu, s, object)) return;
   const counters = this_cpu_ptr(cpu, SLUB);
   if (can_free_to_pcs(cpu, slab) && free_to_pcs(cpu, s, object, false)) {
     mem.count(counters, N_SHEAF, 1);

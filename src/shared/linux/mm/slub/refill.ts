@@ -43,7 +43,7 @@ import { stat } from "./stat.ts";
 
 const { slub: SLUB } = PerCpu.offset;
 const { pc_slabs: PC_SLABS } = SlubCpu.offset;
-const { depth: DEPTH } = CpuSlot.offset;
+const { pc_depth: PC_DEPTH } = CpuSlot.offset;
 const { slab_list: SLAB_LIST, objects: OBJECTS } = Slab.offset;
 const { partial: PARTIAL } = KmemCacheNode.offset;
 const { next: NEXT } = ListHead.offset;
@@ -59,13 +59,17 @@ function slot(p: Objects, i: number): Objects {
 }
 
 /**
- * partial_context.slabs: a list head on the kernel stack, which is a word per nesting depth here. An interrupt that
- * refills, too, is one deeper; the context itself refills only one thing at a time.
+ * partial_context.slabs: a list head on the kernel stack, which is an array of heads here. Whoever refills on top of
+ * another refill takes the next one: an interrupt, or the free of a slab's vector (obj_exts.ts).
  */
-function stack_list(cpu: Cpu): Ptr<"list_head"> {
-  const depth = cpu.mem.peek(cpu.slot, DEPTH);
-  assert(cpu, depth <= MAX_CONTEXTS, "more contexts than list heads");
+function push_stack_list(cpu: Cpu): Ptr<"list_head"> {
+  const depth = cpu.mem.peek(cpu.slot, PC_DEPTH);
+  assert(cpu, depth <= MAX_CONTEXTS, "more refills on top of each other than list heads");
+  cpu.mem.poke(cpu.slot, PC_DEPTH, depth + 1);
   return embedded_at(this_cpu_ptr(cpu, SLUB), PC_SLABS, depth, ListHead.size);
+}
+function pop_stack_list(cpu: Cpu): void {
+  cpu.mem.poke(cpu.slot, PC_DEPTH, cpu.mem.peek(cpu.slot, PC_DEPTH) - 1);
 }
 
 /**
@@ -102,8 +106,15 @@ export function __refill_objects_node(
   n: Node,
   allow_spin: boolean,
 ): number {
-  const slabs = stack_list(cpu);
-  if (!get_partial_node_bulk(cpu, n, slabs, gfp, min, max, allow_spin)) return 0;
+  const slabs = push_stack_list(cpu);
+  const refilled = get_partial_node_bulk(cpu, n, slabs, gfp, min, max, allow_spin)
+    ? refill_from(cpu, s, n, slabs, p, max)
+    : 0;
+  pop_stack_list(cpu);
+  return refilled;
+}
+/** Takes up to `max` objects from isolated slabs, and puts back those that were not needed. */
+function refill_from(cpu: Cpu, s: Cache, n: Node, slabs: Ptr<"list_head">, p: Objects, max: number): number {
   let refilled = 0;
   while (refilled < max) {
     const entry = list_first(cpu, slabs);

@@ -46,8 +46,12 @@ export function kmem_cache_shrink(cpu: Cpu, s: Cache): number {
   return __kmem_cache_do_shrink(cpu, s);
 }
 
-/** @kernel mm/slub.c */
-function __kmem_cache_do_shrink(cpu: Cpu, s: Cache): number {
+/**
+ * The part of it that is left when the sheaves have been flushed.
+ * @kernel  mm/slub.c
+ * @context Task
+ */
+export function __kmem_cache_do_shrink(cpu: Cpu, s: Cache): number {
   let remain = 0;
   for (let node = 0; node < cpu.map.shape.nodes; node++) {
     const barn = get_node_barn(cpu, s, node);

@@ -10,6 +10,7 @@ import type { Cpu } from "../../../cpu/cpu.ts";
 import { __GFP_ACCOUNT, __GFP_DMA, __GFP_RECLAIMABLE } from "../../../layout/gfp.ts";
 import { Globals } from "../../../layout/globals.ts";
 import { KMALLOC_SHIFT_HIGH, NR_KMALLOC_BUCKETS, SlabGlobals } from "../../../layout/slab.ts";
+import { SLAB_ALLOC_DEFAULT, SLAB_ALLOC_NO_OBJ_EXT } from "../../../layout/slab_flags.ts";
 import { element, embedded, type Ptr } from "../../../mem/struct.ts";
 
 const { slab: SLAB } = Globals.offset;
@@ -24,6 +25,7 @@ export const KMALLOC_NORMAL = 0;
 export const KMALLOC_RECLAIM = 1;
 export const KMALLOC_CGROUP = 2;
 export const KMALLOC_DMA = 3;
+export const KMALLOC_NO_OBJ_EXT = 4;
 
 /** Object size of each bucket; bucket 0 does not exist. */
 export const KMALLOC_SIZES: readonly number[] = [0, 96, 192, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192];
@@ -45,8 +47,9 @@ export function kmalloc_type(gfp: number): number {
   return gfp & __GFP_RECLAIMABLE ? KMALLOC_RECLAIM : KMALLOC_CGROUP;
 }
 /** Cache for a size of 1 to KMALLOC_MAX_CACHE_SIZE. @kernel mm/slab.h @context Any */
-export function kmalloc_slab(cpu: Cpu, size: number, gfp: number): Ptr<"kmem_cache"> {
-  return kmalloc_cache(cpu, kmalloc_type(gfp), kmalloc_size_index(size));
+export function kmalloc_slab(cpu: Cpu, size: number, gfp: number, alloc_flags = SLAB_ALLOC_DEFAULT): Ptr<"kmem_cache"> {
+  const type = alloc_flags & SLAB_ALLOC_NO_OBJ_EXT ? KMALLOC_NO_OBJ_EXT : kmalloc_type(gfp);
+  return kmalloc_cache(cpu, type, kmalloc_size_index(size));
 }
 /** An entry of the table. @returns NULL: no such bucket. */
 export function kmalloc_cache(cpu: Cpu, type: number, bucket: number): Ptr<"kmem_cache"> {

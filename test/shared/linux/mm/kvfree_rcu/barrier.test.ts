@@ -3,7 +3,6 @@ import { describe, expect, test } from "vitest";
 import { local_irq_restore, local_irq_save } from "../../../../../src/shared/cpu/context.ts";
 import type { Cpu } from "../../../../../src/shared/cpu/cpu.ts";
 import { CpuSlot } from "../../../../../src/shared/layout/cpu.ts";
-import { GFP_KERNEL } from "../../../../../src/shared/layout/gfp.ts";
 import {
   BARRIER_DFDRK,
   BARRIER_DFRK,
@@ -22,7 +21,6 @@ import { check_deferred } from "../../../../../src/shared/linux/mm/kvfree_rcu/ch
 import { kfree_rcu } from "../../../../../src/shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
 import { kfree_rcu_nolock } from "../../../../../src/shared/linux/mm/kvfree_rcu/nolock.ts";
 import { kmem_cache_create } from "../../../../../src/shared/linux/mm/slub/cache.ts";
-import { kmem_cache_alloc } from "../../../../../src/shared/linux/mm/slub/kmalloc.ts";
 import { kfree_nolock } from "../../../../../src/shared/linux/mm/slub/nolock.ts";
 import { per_cpu_sheaves } from "../../../../../src/shared/linux/mm/slub/pcs.ts";
 import { rcu_read_lock, rcu_read_unlock } from "../../../../../src/shared/linux/rcu/update.ts";
@@ -30,6 +28,7 @@ import { rcu_barrier } from "../../../../../src/shared/linux/rcu/tree.ts";
 import { local_lock, local_unlock } from "../../../../../src/shared/linux/sync/local_lock.ts";
 import { WORK_STRUCT_PENDING, WorkStruct } from "../../../../../src/shared/layout/workqueue.ts";
 import { embedded, type Ptr } from "../../../../../src/shared/mem/struct.ts";
+import { alloc_for_nolock } from "../nolock_objects.ts";
 import { TestMachine, Thing, type ThingPtr } from "./machine.ts";
 
 const { head: HEAD } = Thing.offset;
@@ -42,7 +41,7 @@ function setup(cpus = 2): { m: TestMachine; cpu: Cpu; s: Cache; plain: Cache } {
   const plain = kmem_cache_create(cpu, "no sheaves", Thing.size, { flags: SLAB_NO_SHEAVES });
   return { m, cpu, s, plain };
 }
-const alloc = (cpu: Cpu, s: Cache): ThingPtr => kmem_cache_alloc(cpu, s, GFP_KERNEL) as Ptr as ThingPtr;
+const alloc = (cpu: Cpu, s: Cache): ThingPtr => alloc_for_nolock(cpu, s) as Ptr as ThingPtr;
 /** Frees an object in each of the ways in which it can be on its way back. */
 function freeInEveryWay(m: TestMachine, cpu: Cpu, s: Cache): ThingPtr[] {
   const things = Array.from({ length: 9 }, () => alloc(cpu, s));

@@ -1,7 +1,6 @@
 /** check_deferred(): sees everything that still waits, and whether anybody will come for it. */
 import { expect, test } from "vitest";
 import { local_irq_restore, local_irq_save } from "../../../../../src/shared/cpu/context.ts";
-import { GFP_KERNEL } from "../../../../../src/shared/layout/gfp.ts";
 import { IrqWork } from "../../../../../src/shared/layout/irq_work.ts";
 import { DeferredPercpuWork, KfreeRcuCpu } from "../../../../../src/shared/layout/kvfree_rcu.ts";
 import { PerCpu } from "../../../../../src/shared/layout/percpu.ts";
@@ -11,8 +10,8 @@ import { check_deferred } from "../../../../../src/shared/linux/mm/kvfree_rcu/ch
 import { kfree_rcu } from "../../../../../src/shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
 import { kfree_rcu_nolock } from "../../../../../src/shared/linux/mm/kvfree_rcu/nolock.ts";
 import { kmem_cache_create } from "../../../../../src/shared/linux/mm/slub/cache.ts";
-import { kmem_cache_alloc } from "../../../../../src/shared/linux/mm/slub/kmalloc.ts";
 import { embedded, type Ptr } from "../../../../../src/shared/mem/struct.ts";
+import { alloc_for_nolock } from "../nolock_objects.ts";
 import { TestMachine, Thing, type ThingPtr } from "./machine.ts";
 
 const { head: HEAD } = Thing.offset;
@@ -21,7 +20,7 @@ test("check_deferred", () => {
   const m = new TestMachine();
   const [cpu] = m.cpus;
   const s = kmem_cache_create(cpu, "things", Thing.size, { flags: SLAB_NO_SHEAVES });
-  const alloc = (): ThingPtr => kmem_cache_alloc(cpu, s, GFP_KERNEL) as Ptr as ThingPtr;
+  const alloc = (): ThingPtr => alloc_for_nolock(cpu, s) as Ptr as ThingPtr;
   expect(check_deferred(cpu)).toEqual([]);
 
   const a = alloc();

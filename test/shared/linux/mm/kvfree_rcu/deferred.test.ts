@@ -2,7 +2,6 @@
 import { describe, expect, test } from "vitest";
 import { local_irq_restore, local_irq_save } from "../../../../../src/shared/cpu/context.ts";
 import type { Cpu } from "../../../../../src/shared/cpu/cpu.ts";
-import { GFP_KERNEL } from "../../../../../src/shared/layout/gfp.ts";
 import { KB_NESTED_PRODUCER } from "../../../../../src/shared/layout/globals.ts";
 import { IRQ_WORK_CLAIMED, IrqWork } from "../../../../../src/shared/layout/irq_work.ts";
 import { DeferredPercpuWork } from "../../../../../src/shared/layout/kvfree_rcu.ts";
@@ -13,11 +12,11 @@ import { deferred_work_barrier } from "../../../../../src/shared/linux/mm/kvfree
 import { deferred_percpu_work_fn } from "../../../../../src/shared/linux/mm/kvfree_rcu/deferred_work.ts";
 import { kfree_rcu_nolock } from "../../../../../src/shared/linux/mm/kvfree_rcu/nolock.ts";
 import { kmem_cache_create } from "../../../../../src/shared/linux/mm/slub/cache.ts";
-import { kmem_cache_alloc } from "../../../../../src/shared/linux/mm/slub/kmalloc.ts";
 import { kfree_nolock } from "../../../../../src/shared/linux/mm/slub/nolock.ts";
 import { per_cpu_sheaves } from "../../../../../src/shared/linux/mm/slub/pcs.ts";
 import { local_lock, local_unlock } from "../../../../../src/shared/linux/sync/local_lock.ts";
 import { embedded, type Ptr } from "../../../../../src/shared/mem/struct.ts";
+import { alloc_for_nolock } from "../nolock_objects.ts";
 import { TestMachine, Thing, type ThingPtr } from "./machine.ts";
 
 const { head: HEAD } = Thing.offset;
@@ -29,7 +28,7 @@ function setup(kernel_behaviour = 0): { m: TestMachine; cpu: Cpu; s: Cache } {
   const [cpu] = m.cpus;
   return { m, cpu, s: kmem_cache_create(cpu, "things", Thing.size) };
 }
-const alloc = (cpu: Cpu, s: Cache): ThingPtr => kmem_cache_alloc(cpu, s, GFP_KERNEL) as Ptr as ThingPtr;
+const alloc = (cpu: Cpu, s: Cache): ThingPtr => alloc_for_nolock(cpu, s) as Ptr as ThingPtr;
 const dpw = (cpu: Cpu): Ptr<"deferred_percpu_work"> => embedded(cpu.section, PerCpu.offset.deferred_percpu_work);
 const claimed = (cpu: Cpu): boolean =>
   (cpu.mem.peek(embedded(dpw(cpu), D.work), IrqWork.offset.flags) & IRQ_WORK_CLAIMED) !== 0;

@@ -2,7 +2,6 @@
 import { describe, expect, test } from "vitest";
 import { local_irq_restore, local_irq_save } from "../../../../../src/shared/cpu/context.ts";
 import type { Cpu } from "../../../../../src/shared/cpu/cpu.ts";
-import { GFP_KERNEL } from "../../../../../src/shared/layout/gfp.ts";
 import { IRQWORK_LATE, IRQWORK_PROMPT } from "../../../../../src/shared/layout/globals.ts";
 import { CpuCounters } from "../../../../../src/shared/layout/cpu.ts";
 import { KmemCache, SlubPercpuSheaves } from "../../../../../src/shared/layout/slab.ts";
@@ -14,17 +13,18 @@ import { kfree_rcu_nolock } from "../../../../../src/shared/linux/mm/kvfree_rcu/
 import { check_page_allocator } from "../../../../../src/shared/linux/mm/page_alloc/check.ts";
 import { nr_free_pages } from "../../../../../src/shared/linux/mm/page_alloc/page_alloc.ts";
 import { kmem_cache_create } from "../../../../../src/shared/linux/mm/slub/cache.ts";
-import { kmem_cache_alloc, kmem_cache_free } from "../../../../../src/shared/linux/mm/slub/kmalloc.ts";
+import { kmem_cache_free } from "../../../../../src/shared/linux/mm/slub/kmalloc.ts";
 import { kfree_nolock } from "../../../../../src/shared/linux/mm/slub/nolock.ts";
 import { per_cpu_sheaves } from "../../../../../src/shared/linux/mm/slub/pcs.ts";
 import { rcu_read_lock, rcu_read_unlock } from "../../../../../src/shared/linux/rcu/update.ts";
 import { local_lock, local_unlock } from "../../../../../src/shared/linux/sync/local_lock.ts";
 import { embedded, NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
+import { alloc_for_nolock } from "../nolock_objects.ts";
 import { TestMachine, Thing, type ThingPtr } from "./machine.ts";
 
 const { head: HEAD } = Thing.offset;
 type Cache = Ptr<"kmem_cache">;
-const alloc = (cpu: Cpu, s: Cache): ThingPtr => kmem_cache_alloc(cpu, s, GFP_KERNEL) as Ptr as ThingPtr;
+const alloc = (cpu: Cpu, s: Cache): ThingPtr => alloc_for_nolock(cpu, s) as Ptr as ThingPtr;
 
 describe("kmem_cache_destroy", () => {
   test.each([

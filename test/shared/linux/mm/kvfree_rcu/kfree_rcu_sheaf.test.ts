@@ -10,11 +10,12 @@ import { SLAB_FREE_DEFAULT, SLAB_FREE_NOLOCK, SLAB_NO_SHEAVES } from "../../../.
 import { __kfree_rcu_sheaf, kfree_rcu_sheaf } from "../../../../../src/shared/linux/mm/kvfree_rcu/kfree_rcu_sheaf.ts";
 import { kmem_cache_create } from "../../../../../src/shared/linux/mm/slub/cache.ts";
 import { barn_get_empty_sheaf, barn_put_empty_sheaf } from "../../../../../src/shared/linux/mm/slub/barn.ts";
-import { kmalloc, kmem_cache_alloc } from "../../../../../src/shared/linux/mm/slub/kmalloc.ts";
+import { kmalloc } from "../../../../../src/shared/linux/mm/slub/kmalloc.ts";
 import { get_barn, per_cpu_sheaves } from "../../../../../src/shared/linux/mm/slub/pcs.ts";
 import { alloc_empty_sheaf } from "../../../../../src/shared/linux/mm/slub/sheaf.ts";
 import { local_lock, local_unlock } from "../../../../../src/shared/linux/sync/local_lock.ts";
 import { embedded, NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
+import { alloc_for_nolock } from "../nolock_objects.ts";
 import { TestMachine, Thing, type ThingPtr } from "./machine.ts";
 
 const P = SlubPercpuSheaves.offset;
@@ -28,7 +29,7 @@ function setup(flags = 0, cpus = 1): { m: TestMachine; cpu: Cpu; s: Cache; pcs: 
   const s = kmem_cache_create(cpu, "things", Thing.size, { flags });
   return { m, cpu, s, pcs: per_cpu_sheaves(cpu, s, 0) };
 }
-const alloc = (cpu: Cpu, s: Cache): ThingPtr => kmem_cache_alloc(cpu, s, GFP_KERNEL) as Ptr as ThingPtr;
+const alloc = (cpu: Cpu, s: Cache): ThingPtr => alloc_for_nolock(cpu, s) as Ptr as ThingPtr;
 const rcu_free = (cpu: Cpu, pcs: Ptr<"slub_percpu_sheaves">): Ptr<"slab_sheaf"> => cpu.mem.read(pcs, P.rcu_free);
 function free(cpu: Cpu, s: Cache, object: Ptr, flags = SLAB_FREE_DEFAULT): boolean {
   oracle_grace_period_begin(cpu, object); // As kfree_rcu() does.

@@ -11,12 +11,13 @@ import { barn_replace_full_sheaf, ENOMEM, ERR_PTR, IS_ERR } from "../../../../..
 import { kmem_cache_create } from "../../../../../src/shared/linux/mm/slub/cache.ts";
 import { check_quiescent_cache, check_slab_cache } from "../../../../../src/shared/linux/mm/slub/check_sheaves.ts";
 import { flush_all } from "../../../../../src/shared/linux/mm/slub/flush.ts";
-import { kfree, kmem_cache_alloc, kmem_cache_free } from "../../../../../src/shared/linux/mm/slub/kmalloc.ts";
+import { kfree, kmem_cache_free } from "../../../../../src/shared/linux/mm/slub/kmalloc.ts";
 import { kfree_nolock, kmalloc_nolock } from "../../../../../src/shared/linux/mm/slub/nolock.ts";
 import { get_barn } from "../../../../../src/shared/linux/mm/slub/pcs.ts";
 import { kmem_cache_shrink } from "../../../../../src/shared/linux/mm/slub/shrink.ts";
 import { kmalloc_slab } from "../../../../../src/shared/linux/mm/slub/size_class.ts";
 import { NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
+import { alloc_for_nolock } from "../nolock_objects.ts";
 import { makeSheaf, setSheafState, type SheafState } from "./sheaf_state.ts";
 
 /** Slots of a sheaf when tiny; a barn then takes 2 full ones and keeps 1 empty one. */
@@ -42,7 +43,7 @@ const setup =
   (cpu: Cpu): void => {
     const s = kmem_cache_create(cpu, "test", 128);
     set(cpu, CACHE, s);
-    for (let i = 0; i < OBJECTS; i++) set(cpu, OBJECT + i, kmem_cache_alloc(cpu, s, GFP_ATOMIC));
+    for (let i = 0; i < OBJECTS; i++) set(cpu, OBJECT + i, alloc_for_nolock(cpu, s, GFP_ATOMIC));
     setSheafState(cpu, s, state);
   };
 /** Nothing is wrong and nothing is lost, after `freed` frees by programs and what the NMI did. */
@@ -56,7 +57,7 @@ const whole =
     ][0];
   };
 
-const alloc = (cpu: Cpu): Ptr => kmem_cache_alloc(cpu, cache(cpu), GFP_ATOMIC);
+const alloc = (cpu: Cpu): Ptr => alloc_for_nolock(cpu, cache(cpu), GFP_ATOMIC);
 const free = (i: number) => (cpu: Cpu) => kmem_cache_free(cpu, cache(cpu), get(cpu, OBJECT + i) as Ptr);
 const alloc_free = (cpu: Cpu): void => kmem_cache_free(cpu, cache(cpu), alloc(cpu));
 

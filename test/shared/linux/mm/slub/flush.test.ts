@@ -2,7 +2,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { MachineBug } from "../../../../../src/shared/base/verdict.ts";
 import type { Cpu } from "../../../../../src/shared/cpu/cpu.ts";
-import { GFP_KERNEL } from "../../../../../src/shared/layout/gfp.ts";
 import { POINT } from "../../../../../src/shared/layout/points.ts";
 import { SlubPercpuSheaves } from "../../../../../src/shared/layout/slab.ts";
 import { kfree_rcu } from "../../../../../src/shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
@@ -18,7 +17,6 @@ import {
   sheaf_flush_main,
   sheaf_try_flush_main,
 } from "../../../../../src/shared/linux/mm/slub/flush.ts";
-import { kmem_cache_alloc } from "../../../../../src/shared/linux/mm/slub/kmalloc.ts";
 import { kfree_nolock } from "../../../../../src/shared/linux/mm/slub/nolock.ts";
 import { this_cpu_sheaves } from "../../../../../src/shared/linux/mm/slub/pcs.ts";
 import { rcu_barrier } from "../../../../../src/shared/linux/rcu/tree_barrier.ts";
@@ -26,6 +24,7 @@ import { cpus_read_lock, cpus_read_unlock } from "../../../../../src/shared/linu
 import { local_lock, local_unlock } from "../../../../../src/shared/linux/sync/local_lock.ts";
 import { embedded, NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
 import { TestMachine, Thing, type ThingPtr } from "../kvfree_rcu/machine.ts";
+import { alloc_for_nolock } from "../nolock_objects.ts";
 import { counted, problems, setSheafState, sheafState } from "./sheaf_state.ts";
 
 const { lock: LOCK, main: MAIN, spare: SPARE, rcu_free: RCU_FREE } = SlubPercpuSheaves.offset;
@@ -42,7 +41,7 @@ beforeEach(() => {
 const rcuFree = (on: Cpu): Ptr<"slab_sheaf"> => on.mem.peek(this_cpu_sheaves(on, s), RCU_FREE);
 /** Puts one object into the rcu_free sheaf of a CPU. */
 const kfreeRcu = (on: Cpu): Ptr => {
-  const object = kmem_cache_alloc(on, s, GFP_KERNEL) as Ptr as ThingPtr;
+  const object = alloc_for_nolock(on, s) as Ptr as ThingPtr;
   kfree_rcu(on, object, Thing.offset.head);
   return object;
 };
@@ -60,7 +59,7 @@ test("main is flushed in batches, the newest objects first", () => {
 });
 test("what is put into main meanwhile is flushed as well, unless it came with the last batch", () => {
   setSheafState(cpu, s, { main: 40, full: 0, empty: 0 });
-  const object = kmem_cache_alloc(cpu, s, GFP_KERNEL);
+  const object = alloc_for_nolock(cpu, s);
   m.nmiAt(cpu, POINT.pcs_unlocked_window, () => kfree_nolock(cpu, object));
   sheaf_flush_main(cpu, s);
   expect(sheafState(cpu, s).main).toBe(0);

@@ -1,6 +1,7 @@
 /** What happens to an object between slab and user: context checks, clearing, poison, places. */
 import { describe, expect, test } from "vitest";
 import { __GFP_ZERO, GFP_ATOMIC, GFP_KERNEL, NUMA_NO_NODE } from "../../../../../src/shared/layout/gfp.ts";
+import { HOOK_INIT_ON_FREE } from "../../../../../src/shared/layout/debug.ts";
 import { Globals } from "../../../../../src/shared/layout/globals.ts";
 import { KmemCache } from "../../../../../src/shared/layout/slab.ts";
 import { SLAB_ALLOC_DEFAULT, SLAB_POISON, SLAB_TYPESAFE_BY_RCU } from "../../../../../src/shared/layout/slab_flags.ts";
@@ -64,17 +65,17 @@ describe("slab_post_alloc_hook", () => {
   test("makes the object its user's, and clears it if asked to", () => {
     const { machine, cpu, s, object } = oneObject();
     cpu.mem.fill(object, 64, 0xee);
-    slab_post_alloc_hook(cpu, s, GFP_ATOMIC, object);
+    slab_post_alloc_hook(cpu, s, GFP_ATOMIC, SLAB_ALLOC_DEFAULT, object);
     expect(machine.oracle.place(object)).toBe(O_USER);
     expect(bytes(cpu, object, 64)).toEqual(Array.from({ length: 64 }, () => 0xee));
     slab_free_hook(cpu, s, object, false);
-    slab_post_alloc_hook(cpu, s, GFP_ATOMIC | __GFP_ZERO, object);
+    slab_post_alloc_hook(cpu, s, GFP_ATOMIC | __GFP_ZERO, SLAB_ALLOC_DEFAULT, object);
     expect(bytes(cpu, object, 64)).toEqual(Array.from({ length: 64 }, () => 0));
   });
   test("an object that is somebody's already is a bug", () => {
     const { cpu, s, object } = oneObject();
-    slab_post_alloc_hook(cpu, s, GFP_ATOMIC, object);
-    expect(() => slab_post_alloc_hook(cpu, s, GFP_ATOMIC, object)).toThrow(/user/);
+    slab_post_alloc_hook(cpu, s, GFP_ATOMIC, SLAB_ALLOC_DEFAULT, object);
+    expect(() => slab_post_alloc_hook(cpu, s, GFP_ATOMIC, SLAB_ALLOC_DEFAULT, object)).toThrow(/user/);
   });
 });
 
@@ -82,7 +83,7 @@ describe("slab_free_hook", () => {
   test("an object goes from its user into transit; what is nobody's cannot be freed", () => {
     const { machine, cpu, s, object } = oneObject();
     expect(() => slab_free_hook(cpu, s, object, false)).toThrow(/transit/);
-    slab_post_alloc_hook(cpu, s, GFP_ATOMIC, object);
+    slab_post_alloc_hook(cpu, s, GFP_ATOMIC, SLAB_ALLOC_DEFAULT, object);
     expect(slab_free_hook(cpu, s, object, false)).toBe(true);
     expect(machine.oracle.place(object)).toBe(O_TRANSIT);
   });
@@ -96,10 +97,10 @@ describe("slab_free_hook", () => {
     expect(slab_free_hook(cpu, s, object, true)).toBe(true);
   });
 
-  const freed = (request: Parameters<SlabMachine["cache"]>[0], word: "poison_free" | "init_on_free"): number[] => {
+  const freed = (request: Parameters<SlabMachine["cache"]>[0], word: "poison_free" | "hooks", value = 1): number[] => {
     const { cpu, s, object } = oneObject(request);
-    cpu.mem.poke(cpu.globals, Globals.offset[word], 1);
-    slab_post_alloc_hook(cpu, s, GFP_ATOMIC, object);
+    cpu.mem.poke(cpu.globals, Globals.offset[word], value);
+    slab_post_alloc_hook(cpu, s, GFP_ATOMIC, SLAB_ALLOC_DEFAULT, object);
     cpu.mem.fill(object, 72, 0x11);
     slab_free_hook(cpu, s, object, false);
     return bytes(cpu, object, 72);
@@ -116,7 +117,7 @@ describe("slab_free_hook", () => {
     expect(freed({ object_size: 24 }, "poison_free")).toEqual(pattern([8, 0x6b], [8, 0x11], [8, 0x6b], [48, 0x11]));
   });
   test("init_on_free clears instead", () => {
-    expect(freed({}, "init_on_free")).toEqual(pattern([32, 0], [8, 0x11], [24, 0], [8, 0x11]));
+    expect(freed({}, "hooks", HOOK_INIT_ON_FREE)).toEqual(pattern([32, 0], [8, 0x11], [24, 0], [8, 0x11]));
   });
   test("constructed objects, and those that readers may still look at, keep their bytes", () => {
     expect(freed({ flags: SLAB_TYPESAFE_BY_RCU }, "poison_free")).toEqual(pattern([72, 0x11]));
@@ -130,7 +131,7 @@ describe("maybe_wipe_obj_freeptr", () => {
     set_freepointer(cpu, s, object, (object + 64) as Ptr);
     maybe_wipe_obj_freeptr(cpu, s, object);
     expect(cpu.mem.load_word(object + 32)).toBe(object + 64);
-    cpu.mem.poke(cpu.globals, Globals.offset.init_on_free, 1);
+    cpu.mem.poke(cpu.globals, Globals.offset.hooks, HOOK_INIT_ON_FREE);
     maybe_wipe_obj_freeptr(cpu, s, object);
     expect(bytes(cpu, (object + 32) as Ptr, 8)).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
     maybe_wipe_obj_freeptr(cpu, s, NULL);
@@ -138,7 +139,7 @@ describe("maybe_wipe_obj_freeptr", () => {
   test("outside it stays", () => {
     const { cpu, s, object } = oneObject({ flags: SLAB_POISON });
     expect(freeptr_outside_object(cpu, s)).toBe(true);
-    cpu.mem.poke(cpu.globals, Globals.offset.init_on_free, 1);
+    cpu.mem.poke(cpu.globals, Globals.offset.hooks, HOOK_INIT_ON_FREE);
     set_freepointer(cpu, s, object, (object + 72) as Ptr);
     maybe_wipe_obj_freeptr(cpu, s, object);
     expect(cpu.mem.load_word(object + cpu.mem.peek(s, KmemCache.offset.offset))).toBe(object + 72);

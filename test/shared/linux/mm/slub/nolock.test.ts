@@ -11,6 +11,7 @@ import {
   GFP_KERNEL,
   GFP_NOWAIT,
 } from "../../../../../src/shared/layout/gfp.ts";
+import { HOOK_INIT_ON_FREE } from "../../../../../src/shared/layout/debug.ts";
 import { KB_INIT_ON_FREE } from "../../../../../src/shared/layout/globals.ts";
 import { PerCpu } from "../../../../../src/shared/layout/percpu.ts";
 import { POINT } from "../../../../../src/shared/layout/points.ts";
@@ -184,7 +185,7 @@ describe("kfree_nolock()", () => {
     expect(m.placeOf(large)).toBe("user");
   });
   test("3: init_on_free clears, as kfree() does; the kernel does not", () => {
-    m.set("init_on_free", 1);
+    m.set("hooks", HOOK_INIT_ON_FREE);
     const object = alloc();
     cpu.mem.fill(object, 128, 0xff);
     kfree_nolock(cpu, object);

@@ -25,6 +25,7 @@ import { slab_nid, virt_to_slab } from "../../../../../src/shared/linux/mm/slub/
 import { O_TRANSIT, O_USER } from "../../../../../src/shared/mem/oracle.ts";
 import { NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
 import { TestMachine } from "../kvfree_rcu/machine.ts";
+import { alloc_for_nolock } from "../nolock_objects.ts";
 import { counted, makeSheaf, problems, setSheafState, sheafState } from "./sheaf_state.ts";
 
 type Obj = Ptr<"object">;
@@ -44,7 +45,7 @@ describe("one node", () => {
     s = kmem_cache_create(cpu, "test", 128);
     kmem_cache_free(cpu, s, kmem_cache_alloc(cpu, s, GFP_KERNEL));
   });
-  const alloc = (): Obj => kmem_cache_alloc(cpu, s, GFP_KERNEL);
+  const alloc = (): Obj => alloc_for_nolock(cpu, s);
 
   test("last in, first out", () => {
     const objects = [alloc(), alloc(), alloc()];

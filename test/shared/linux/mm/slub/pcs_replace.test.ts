@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { MachineBug } from "../../../../../src/shared/base/verdict.ts";
 import type { Cpu } from "../../../../../src/shared/cpu/cpu.ts";
+import { oracle_allow_nolock } from "../../../../../src/shared/cpu/oracle.ts";
 import { GFP_KERNEL, GFP_NOWAIT } from "../../../../../src/shared/layout/gfp.ts";
 import { POINT } from "../../../../../src/shared/layout/points.ts";
 import { NodeBarn } from "../../../../../src/shared/layout/slab.ts";
@@ -25,6 +26,7 @@ import { sheaf_bytes } from "../../../../../src/shared/linux/mm/slub/sheaf.ts";
 import { spin_lock_irqsave, spin_unlock_irqrestore } from "../../../../../src/shared/linux/sync/spinlock.ts";
 import { embedded, NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
 import { TestMachine } from "../kvfree_rcu/machine.ts";
+import { alloc_for_nolock } from "../nolock_objects.ts";
 import { counted, exhaustPages, problems, setSheafState, sheafState, withoutBarn } from "./sheaf_state.ts";
 
 /** Slots of a sheaf of this cache when tiny; its barn takes 2 full ones and keeps 1 empty one. */
@@ -41,13 +43,14 @@ beforeEach(() => {
   [cpu] = m.cpus;
   s = kmem_cache_create(cpu, "test", 128);
   // Objects of the test's own, to free at the right moment.
-  users = Array.from({ length: 12 }, () => kmem_cache_alloc(cpu, s, GFP_KERNEL));
+  users = Array.from({ length: 12 }, () => alloc_for_nolock(cpu, s));
 });
 
 const alloc = (flags = SLAB_ALLOC_DEFAULT): Ptr<"object"> => {
   const object = alloc_from_pcs(cpu, s, flags & SLAB_ALLOC_NOLOCK ? 0 : GFP_KERNEL, flags, -1);
   if (object !== NULL) {
-    slab_post_alloc_hook(cpu, s, 0, object);
+    slab_post_alloc_hook(cpu, s, 0, SLAB_ALLOC_DEFAULT, object);
+    oracle_allow_nolock(cpu, object);
     users.push(object);
   }
   return object;

@@ -1,0 +1,84 @@
+/** maple_tree: copies take the place of nodes, which go alone or with all below them. */
+import { beforeEach, expect, test } from "vitest";
+import {
+  FANOUT,
+  indices,
+  maple_tree_destroy,
+  maple_tree_init,
+  mt_free_walk,
+  mtree_load,
+  mtree_replace,
+  mtree_store,
+} from "../../../src/main/workloads/maple_tree.ts";
+import { bind_callback } from "../../../src/shared/cpu/callback_table.ts";
+import type { Cpu } from "../../../src/shared/cpu/cpu.ts";
+import { CB } from "../../../src/shared/layout/callbacks.ts";
+import { Globals } from "../../../src/shared/layout/globals.ts";
+import { SLAB_NO_SHEAVES } from "../../../src/shared/layout/slab_flags.ts";
+import { MapleNode, MapleTree, WorkloadGlobals } from "../../../src/shared/layout/workloads.ts";
+import { kvfree_rcu_barrier, rcu_barrier } from "../../../src/shared/linux/api.ts";
+import { element, embedded, type Ptr } from "../../../src/shared/mem/struct.ts";
+import { TestMachine } from "../../shared/linux/mm/kvfree_rcu/machine.ts";
+
+const HEIGHT = 3;
+let m: TestMachine;
+let cpu: Cpu;
+const { parent, pivot, slot } = MapleNode.offset;
+const root = (): Ptr<"maple_node"> => {
+  const tree = embedded(embedded(cpu.globals, Globals.offset.workloads), WorkloadGlobals.offset.maple_tree);
+  return cpu.mem.peek(tree, MapleTree.offset.ma_root);
+};
+const child = (node: Ptr<"maple_node">, i: number): Ptr<"maple_node"> => cpu.mem.peek(node, element(slot, i));
+const stored = (): number[] => Array.from({ length: indices(HEIGHT) }, (_, i) => mtree_load(cpu, i));
+
+beforeEach(() => {
+  m = new TestMachine({}, { poison_free: 1 });
+  [cpu] = m.cpus;
+  bind_callback(CB.mt_free_walk, mt_free_walk);
+  maple_tree_init(cpu, HEIGHT, SLAB_NO_SHEAVES);
+});
+
+test("every index has its value", () => {
+  expect(stored()).toEqual(Array<number>(indices(HEIGHT)).fill(0));
+});
+test("a store replaces one leaf, which is dead, and goes by kfree_rcu()", () => {
+  const [before, leaf] = [root(), child(child(root(), 0), 1)];
+  mtree_store(cpu, 5, HEIGHT);
+  mtree_store(cpu, 5, HEIGHT);
+  expect(stored()).toEqual(Array.from({ length: indices(HEIGHT) }, (_, i) => (i === 5 ? 2 : 0)));
+  expect(root()).toBe(before);
+  expect(cpu.mem.peek(leaf, parent)).toBe(leaf);
+  expect(m.placeOf(leaf)).toBe("krc");
+  kvfree_rcu_barrier(cpu);
+  expect(m.placeOf(leaf)).toBe("freelist");
+});
+test.each([0, 1, 2])("a node at depth %i goes with all below it, by call_rcu()", (depth) => {
+  mtree_store(cpu, 5, HEIGHT);
+  const nodes = [root(), child(root(), 0), child(child(root(), 0), 1)];
+  const [gone, stays] = [nodes.slice(depth), nodes.slice(0, depth)];
+  mtree_replace(cpu, 5, depth, HEIGHT);
+  expect(gone.map((node) => m.placeOf(node))).toEqual(gone.map(() => "user"));
+  rcu_barrier(cpu);
+  expect(gone.map((node) => m.placeOf(node))).toEqual(gone.map(() => "freelist"));
+  expect(stays.map((node) => m.placeOf(node))).toEqual(stays.map(() => "user"));
+  expect(mtree_load(cpu, 5)).toBe(0);
+});
+test("the head lies over pivots: a dead node leads elsewhere, and a walk starts again", () => {
+  const old = root();
+  mtree_replace(cpu, 5, 0, HEIGHT);
+  const before = child(old, 0);
+  expect(cpu.mem.peek(old, element(pivot, 0))).not.toBe(FANOUT ** 2 - 1);
+  expect(mtree_load(cpu, 5)).toBe(0);
+  expect(before).not.toBe(child(root(), 0));
+});
+test("a value in the wrong place is noticed", () => {
+  const leaf = child(child(root(), 0), 1);
+  cpu.mem.poke(leaf, element(slot, 1), child(leaf, 2));
+  expect(() => mtree_load(cpu, 5)).toThrow(/mtree_load\(5\): the walk has led to the value of 6/);
+});
+test("destroyed, nothing is left", () => {
+  for (let i = 0; i < 10; i++) mtree_store(cpu, i, HEIGHT);
+  mtree_replace(cpu, 20, 1, HEIGHT);
+  maple_tree_destroy(cpu); // A cache with objects cannot be destroyed.
+  expect(root()).toBe(0);
+});
