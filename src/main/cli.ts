@@ -3,8 +3,8 @@
  * Without a command name it is `torture`: `sheaf --cpus 2` is `sheaf torture --cpus 2`.
  */
 import type { Command, CommandEntry, Output } from "./command.ts";
-import { UnsupportedError, UsageError } from "./errors.ts";
-import { EXIT_SUCCESS, EXIT_UNSUPPORTED, EXIT_USAGE } from "./exit_code.ts";
+import { UsageError } from "./errors.ts";
+import { EXIT_SUCCESS, exitCodeOfError } from "./exit_code.ts";
 import { type OptionSpec, parseOptions } from "./options.ts";
 import { versionLine } from "./version.ts";
 
@@ -40,6 +40,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./rcuscale/command.ts")).rcuscale,
   },
   {
+    name: "profile",
+    summary: "sample every CPU while it runs: the hottest functions, flame graphs",
+    load: async () => (await import("./profile/command.ts")).profile,
+  },
+  {
     name: "layout",
     summary: "print every struct with offsets, sizes and holes, and the map of the machine's memory",
     load: async () => (await import("./layout_command.ts")).layout,
@@ -59,9 +64,7 @@ export async function main(argv: readonly string[], output: Output = processOutp
   try {
     return await dispatch(argv, output);
   } catch (error) {
-    if (!(error instanceof UsageError || error instanceof UnsupportedError)) throw error;
-    output.err(`sheaf: ${error.message}`);
-    return error instanceof UsageError ? EXIT_USAGE : EXIT_UNSUPPORTED;
+    return exitCodeOfError(error, (message) => output.err(`sheaf: ${message}`));
   }
 }
 

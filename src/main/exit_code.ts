@@ -1,4 +1,5 @@
 /** What the command's exit code says. Scripts rely on the numbers. */
+import { UnsupportedError, UsageError } from "./errors.ts";
 import type { SupervisedRun } from "./supervise.ts";
 
 /** Nothing wrong was found. */
@@ -19,4 +20,14 @@ export function exitCodeOf({ verdict, interrupted }: Pick<SupervisedRun, "verdic
   if (verdict === "FAILURE") return EXIT_FAILURE;
   if (interrupted) return EXIT_INTERRUPTED;
   return verdict === "SUCCESS" ? EXIT_SUCCESS : EXIT_INCONCLUSIVE;
+}
+
+/**
+ * Has one line said about an error that is meant for the user.
+ * @throws the error, if it is another
+ */
+export function exitCodeOfError(error: unknown, say: (message: string) => void): number {
+  if (!(error instanceof UsageError || error instanceof UnsupportedError)) throw error;
+  say(error.message);
+  return error instanceof UsageError ? EXIT_USAGE : EXIT_UNSUPPORTED;
 }

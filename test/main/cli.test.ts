@@ -24,7 +24,7 @@ describe("bad input is one line on stderr that says what to do", () => {
   test.each([
     [
       "frobnicate",
-      "unknown command 'frobnicate': use torture, explore, replay, shrink, litmus, rcuscale, layout, list, or --help",
+      "unknown command 'frobnicate': use torture, explore, replay, shrink, litmus, rcuscale, profile, layout, list, or --help",
     ],
     ["--bogus", "unknown option --bogus: see --help"],
     ["torture --bogus=3", "unknown option --bogus: see --help"],

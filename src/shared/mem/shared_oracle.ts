@@ -88,7 +88,8 @@ export class SharedOracle implements Oracle {
   /** @returns the owner word before the move, or what is wrong. */
   private relocate(cpu: number, object: Ptr, from: number, to: number): number | OracleFault {
     const { mem } = this;
-    if (object >>> 0 >= mem.bytes || (object & 7) !== 0) {
+    // Not a number at all: a word was read outside of memory.
+    if (!(object >= 0 && object < mem.bytes) || (object & 7) !== 0) {
       return { object, what: `object ${hex(object)}: no object can be at this address` };
     }
     const i = mem.owner(object);
@@ -193,4 +194,6 @@ function fault(from: number, to: number, place: number): string {
 export function names(places: number): string {
   return O_NAMES.filter((_, number) => places & (1 << number)).join(" or ");
 }
-const hex = (address: number): string => `0x${address.toString(16)}`;
+function hex(address: number): string {
+  return Number.isInteger(address) ? `0x${address.toString(16)}` : String(address);
+}

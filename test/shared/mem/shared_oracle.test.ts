@@ -116,7 +116,7 @@ describe("moves", () => {
     const oracle = oracleWithSlab();
     expect(oracle.move(0, object(COUNT), O_USER, O_SHEAF, 0)?.what).toMatch(/not an object.*belongs to no slab/);
     expect(oracle.move(0, (A + 8) as Ptr, O_USER, O_SHEAF, 0)?.what).toMatch(/not an object/);
-    for (const p of [BYTES, BYTES * 4, -8, A + 4]) {
+    for (const p of [BYTES, BYTES * 4, -8, A + 4, NaN]) {
       expect(oracle.move(0, p as Ptr, O_NONE | O_USER, O_SHEAF, 0)?.what).toMatch(/no object can be at this address/);
     }
   });

@@ -8,8 +8,8 @@
  * from its test E22. globals.kernel_behaviour switches them off.
  *
  * (1) K-1. The kernel cancels the monitor and leaves it so. Objects that another CPU queued since the first pass, and that
- *     rely on it, are stranded. Here it is armed again, if anything is pending. A kfree_rcu() that found it pending has
- *     put its object where we see it: the cookie that it took in between is a full barrier.
+ *     rely on it, are stranded. Here it is armed again, if there are any: a kfree_rcu() that found it armed has put its
+ *     object where we see it, since the cookie that it took in between is a full barrier.
  * (2) K-2. The kernel waits for the monitor's work item, not for a shrinker that runs the monitor itself. Here a shrinker
  *     holds krcp->shrink_mutex from before it takes anything off a list until all that is freed, and we lock it once.
  *     A shrinker that has one of our objects took it before our first pass looked; so it locked the mutex before that,

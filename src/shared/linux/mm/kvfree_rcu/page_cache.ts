@@ -174,7 +174,11 @@ export function fill_page_cache_func(cpu: Cpu, work: Ptr<"work_struct">): void {
   mem.write_once(krcp, BACKOFF_PAGE_CACHE_FILL, 0);
 }
 
-/** Waits for page-cache workers that are under way, however long they meant to wait. @context Task, may sleep */
+/**
+ * Waits for page-cache workers whose work is queued, however long they meant to wait. One whose hrtimer interrupt is still
+ * to come has none yet: a machine at rest has no interrupts pending either (workers/at_rest.ts).
+ * @context Task, may sleep
+ */
 export function flush_page_cache_work(cpu: Cpu): void {
   for (let id = 0; id < cpu.map.shape.cpus; id++) {
     flush_delayed_work(cpu, embedded(per_cpu_ptr(cpu, KRC, id), PAGE_CACHE_WORK));

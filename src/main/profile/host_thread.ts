@@ -1,0 +1,26 @@
+/**
+ * The host side of a run whose CPU 0 has the main thread (main_thread.ts): builds the machine, supervises it, and tells
+ * how it ended. The main thread is a CPU then, and blocks as CPUs do.
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import type { CpuOutcome } from "../../workers/cpu.ts";
+import type { TortureConfig } from "../torture/config.ts";
+import type { TortureCpuTask } from "../torture/cpu_thread.ts";
+import { runTorture, type TortureResult } from "../torture/run.ts";
+
+/** What this thread sends. It gets one message: how CPU 0 ended. */
+export type HostMessage = { readonly cpu0: TortureCpuTask } | { readonly result: TortureResult };
+
+async function host(port: NonNullable<typeof parentPort>): Promise<void> {
+  const send = (message: HostMessage): void => port.postMessage(message);
+  const result = await runTorture(workerData as TortureConfig, {
+    cpu0: (task) =>
+      new Promise((resolve) => {
+        port.once("message", (outcome: CpuOutcome) => resolve(outcome));
+        send({ cpu0: task as TortureCpuTask });
+      }),
+  });
+  send({ result });
+}
+
+if (parentPort !== null) await host(parentPort);
