@@ -48,8 +48,8 @@ export default function cpuThread(task: CpuTask & BenchTask): CpuOutcome {
     // One class of memory in each thread: two at one call cost several times as much.
     const pending = embedded(map.section(id), PENDING);
     const mem = sheafJob.interruptible
-      ? new InterruptibleMemory(task.buffer, pending)
-      : new BareMemory(task.buffer, pending);
+      ? new InterruptibleMemory(task.buffer, pending, false)
+      : new BareMemory(task.buffer, pending, false);
     const cpu = attachCpu(mem, map, id, SPIN_BOUND, NULL_ORACLE);
     bind_all();
     const workload = workloadOf(KERNEL_WORKLOADS, sheafJob);

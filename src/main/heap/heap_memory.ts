@@ -32,8 +32,8 @@ export class HeapMemory extends BareMemory {
   private readonly stride: number;
   private spins = 0;
 
-  constructor(buffer: SharedArrayBuffer, pending: number, { machine }: HeapMap, waiting: Waiting) {
-    super(buffer, pending);
+  constructor(buffer: SharedArrayBuffer, pending: number, { machine, debug }: HeapMap, waiting: Waiting) {
+    super(buffer, pending, debug);
     this.waiting = waiting;
     this.percpu = machine.percpu;
     this.stride = machine.percpuStride;

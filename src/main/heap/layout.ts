@@ -102,6 +102,7 @@ export interface HeapShape {
 /** Where everything is. */
 export class HeapMap {
   readonly machine: MachineMap;
+  readonly debug: boolean;
   readonly slots: number;
   readonly globals: Ptr<"heap_globals">;
   /** Slot numbers: 0 .. slots - 1 are threads'. */
@@ -119,6 +120,7 @@ export class HeapMap {
 
   constructor({ bytes, cpus, debug }: HeapShape) {
     this.machine = new MachineMap({ bytes, cpus: cpus + 1, nodes: 1 });
+    this.debug = debug;
     this.slots = cpus;
     this.registrySlot = cpus;
     this.readersCpu = cpus;

@@ -22,6 +22,10 @@ export class Cpu {
   readonly counters: Ptr<"cpu_counters">;
   readonly globals: Ptr<"globals">;
   readonly oracle: Oracle;
+  /** Does the machine have more than one node? */
+  readonly isNuma: boolean;
+  /** As mem.checked. */
+  readonly checked: boolean;
   /** Turns of a spin loop before the CPU parks; 0 under the explorer. */
   readonly spinBound: number;
 
@@ -36,6 +40,8 @@ export class Cpu {
     this.globals = map.globals;
     this.spinBound = spinBound;
     this.oracle = oracle;
+    this.isNuma = map.shape.nodes > 1;
+    this.checked = mem.checked;
   }
 }
 

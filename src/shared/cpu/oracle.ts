@@ -17,7 +17,7 @@ const { type: TYPE, order: ORDER } = Page.offset;
 const { slab_cache: SLAB_CACHE } = Slab.offset;
 
 function watching(cpu: Cpu): boolean {
-  return cpu.oracle.active && !cpu.mem.rebuilding;
+  return cpu.checked && cpu.oracle.active && !cpu.mem.rebuilding;
 }
 /** Stops the machine with all that is known about the object. @context Any */
 export function object_bug(cpu: Cpu, object: Ptr, what: string): never {

@@ -77,6 +77,7 @@ export function trace(cpu: Cpu, event: number, a: number, b: number): void {
 
 /** Marks a named point: an interrupt may come here, and sources may be aimed at it. @context Any */
 export function point(cpu: Cpu, id: number): void {
+  if (!cpu.checked) return;
   cpu.mem.count(cpu.counters, element(VISITED, id), 1);
   cpu.mem.poke(cpu.slot, POINT, id);
   cpu.mem.poll(id);

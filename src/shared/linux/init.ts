@@ -2,9 +2,11 @@
  * Boot: start_kernel() writes the initial state of every subsystem, once, on CPU 0, before any other CPU runs;
  * bind_all() connects callback numbers to functions, once per thread. init/main.c.
  */
+import { assert } from "../cpu/bug.ts";
 import { bind_callback } from "../cpu/callback_table.ts";
 import type { Cpu } from "../cpu/cpu.ts";
 import { CB } from "../layout/callbacks.ts";
+import { Globals } from "../layout/globals.ts";
 import { bind_kernel, kernel_init } from "./kernel/init.ts";
 import { run_leftover_softirqs } from "./kernel/softirq.ts";
 import { get_next_timer_interrupt } from "./kernel/tick.ts";
@@ -38,8 +40,11 @@ export function bind_all(): void {
   bind_callback(CB.run_items, run_items);
 }
 
+const { hooks: HOOKS, poison_free: POISON_FREE, spurious: SPURIOUS } = Globals.offset;
+
 /** Brings all subsystems up. @context Task on CPU 0, everything else stopped; callbacks are bound. */
 export function start_kernel(cpu: Cpu): void {
+  assert(cpu, cpu.checked || !wants_checks(cpu), "a CPU without checks has no hooks, poison or failing trylocks");
   kernel_init(cpu);
   rcu_init(cpu);
   page_alloc_init(cpu);
@@ -48,5 +53,9 @@ export function start_kernel(cpu: Cpu): void {
   vmalloc_init(cpu);
   kvfree_rcu_init(cpu);
   kfree_rcu_scheduler_running(cpu);
+}
+/** Is this machine configured for what only a checked CPU does? */
+function wants_checks({ mem, globals }: Cpu): boolean {
+  return mem.peek(globals, HOOKS) !== 0 || mem.peek(globals, POISON_FREE) !== 0 || mem.peek(globals, SPURIOUS) !== 0;
 }
 export { get_next_timer_interrupt };

@@ -12,15 +12,21 @@ export class BareMemory implements Memory {
   readonly words: Int32Array;
   readonly bytes: Uint8Array;
   readonly rebuilding = false;
-  readonly tracing = true;
+  readonly tracing: boolean;
+  readonly checked: boolean;
   protected readonly own: number;
   protected sink: InterruptSink | undefined;
 
-  /** @param pending  the pending word of the CPU that this thread is; 0 if it is none. */
-  constructor(buffer: SharedArrayBuffer, pending: number) {
+  /**
+   * @param pending  the pending word of the CPU that this thread is; 0 if it is none.
+   * @param checked  see Memory.
+   */
+  constructor(buffer: SharedArrayBuffer, pending: number, checked = true) {
     this.words = new Int32Array(buffer);
     this.bytes = new Uint8Array(buffer);
     this.own = pending >> 2;
+    this.tracing = checked;
+    this.checked = checked;
   }
   /** Binds the CPU that takes this memory's interrupts. */
   attach(sink: InterruptSink): void {

@@ -19,6 +19,11 @@ export interface Memory {
   readonly rebuilding: boolean;
   /** Does anybody read the trace rings of this machine? (The explorer prints the accesses themselves.) */
   readonly tracing: boolean;
+  /**
+   * Does the allocator check who calls it, and does it visit points, count, trace, run hooks and poison? Not where it only
+   * has to be fast: there it does what a kernel without debugging options does.
+   */
+  readonly checked: boolean;
 
   // Plain fields: one owner, or under a lock.
   read<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, "plain", V>): V;

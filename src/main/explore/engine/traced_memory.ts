@@ -42,6 +42,7 @@ export class TracedMemory implements Memory {
   /** True from the start of a rebuild until the CPU again stands where it was suspended. */
   rebuilding = false;
   readonly tracing = false;
+  readonly checked = true;
   readonly lane: Lane;
   private readonly scheduler: Scheduler;
   private readonly memory: MachineMemory;

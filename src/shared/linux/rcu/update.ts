@@ -39,7 +39,7 @@ export function rcu_read_lock(cpu: Cpu): void {
   const task = cpu.mem.peek(cpu.slot, CURRENT);
   const nesting = cpu.mem.peek(task, NESTING);
   cpu.mem.poke(task, NESTING, nesting + 1);
-  if (nesting !== 0) return;
+  if (nesting !== 0 || !cpu.checked) return;
   if (current_context(cpu) === CTX_IDLE) bug(cpu, "rcu_read_lock() in idle, where RCU does not watch");
   oracle_reader_enter(cpu);
 }
@@ -51,7 +51,7 @@ export function rcu_read_unlock(cpu: Cpu): void {
   const task = cpu.mem.peek(cpu.slot, CURRENT);
   const nesting = cpu.mem.peek(task, NESTING) - 1;
   if (nesting < 0) bug(cpu, "rcu_read_unlock() without rcu_read_lock()");
-  if (nesting === 0) oracle_reader_exit(cpu);
+  if (nesting === 0 && cpu.checked) oracle_reader_exit(cpu);
   cpu.mem.poke(task, NESTING, nesting);
   if (nesting === 0 && cpu.mem.peek(task, SPECIAL) !== 0) rcu_read_unlock_special(cpu);
 }

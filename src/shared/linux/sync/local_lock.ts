@@ -10,6 +10,9 @@
  * released the lock again before we go on, and what we read still holds. Other CPUs' flushes never take it: they run a
  * work item here.
  *
+ * Where the CPU is not checked (Memory.checked) preemption stays as it is: there is one task, which does not sleep in a
+ * section of the lock, and no other reader of the count minds: nothing in a section relies on RCU.
+ *
  * Why no list of held locks: the fast paths of the allocator take this lock. lockdep_assert_held() looks at `acquired`.
  */
 import { bug } from "../../cpu/bug.ts";
@@ -35,7 +38,7 @@ export function local_lock_init(cpu: Cpu, l: Ptr<"local_trylock">, cls: number):
 export function local_lock(cpu: Cpu, l: Ptr<"local_trylock">): void {
   if (!in_task(cpu)) bug(cpu, `local_lock() outside task context: ${describe_context(cpu)}`);
   lock_check(cpu, l, cpu.mem.read(l, CLS));
-  preempt_disable(cpu);
+  if (cpu.checked) preempt_disable(cpu);
   if (cpu.mem.read(l, ACQUIRED) !== 0) bug(cpu, `local_lock() of ${l}, which this task holds`);
   cpu.mem.write(l, ACQUIRED, 1);
   point(cpu, TAKEN);
@@ -47,6 +50,12 @@ export function local_lock(cpu: Cpu, l: Ptr<"local_trylock">): void {
  * @context Any, NMI included; disables preemption on success.
  */
 export function local_trylock(cpu: Cpu, l: Ptr<"local_trylock">): boolean {
+  if (cpu.checked) return trylock_checked(cpu, l);
+  if (cpu.mem.read(l, ACQUIRED) !== 0) return false;
+  cpu.mem.write(l, ACQUIRED, 1);
+  return true;
+}
+function trylock_checked(cpu: Cpu, l: Ptr<"local_trylock">): boolean {
   preempt_disable(cpu);
   if (cpu.mem.read(l, ACQUIRED) !== 0 || fails_spuriously(cpu)) {
     preempt_enable(cpu);
@@ -59,6 +68,10 @@ export function local_trylock(cpu: Cpu, l: Ptr<"local_trylock">): boolean {
 
 /** @context that of the holder */
 export function local_unlock(cpu: Cpu, l: Ptr<"local_trylock">): void {
+  if (cpu.checked) unlock_checked(cpu, l);
+  else cpu.mem.write(l, ACQUIRED, 0);
+}
+function unlock_checked(cpu: Cpu, l: Ptr<"local_trylock">): void {
   point(cpu, UNLOCK);
   if (cpu.mem.read(l, ACQUIRED) === 0) bug(cpu, `local_unlock() of ${l}, which is not held`);
   cpu.mem.write(l, ACQUIRED, 0);

@@ -37,8 +37,11 @@ export function page_address(cpu: Cpu, page: Ptr<"page">): Ptr {
 /** The page that an address lies in; a bug if it lies in none. @context Any */
 export function virt_to_page(cpu: Cpu, address: Ptr): Ptr<"page"> {
   const pfn = (address - cpu.map.pages) >> PAGE_SHIFT;
-  if (pfn < 0 || pfn >= cpu.map.nrPages) bug(cpu, `${address} is no address in a page`);
+  if (pfn < 0 || pfn >= cpu.map.nrPages) no_page(cpu, address);
   return pfn_to_page(cpu, pfn);
+}
+function no_page(cpu: Cpu, address: number): never {
+  return bug(cpu, `${address} is no address in a page`);
 }
 /** The head of the block that a page belongs to. */
 export function compound_head(cpu: Cpu, page: Ptr<"page">): Ptr<"page"> {

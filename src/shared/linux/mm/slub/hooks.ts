@@ -42,6 +42,7 @@ const { poison_free: POISON_FREE_ON } = Globals.offset;
  * @context Task if gfp allows blocking; else any but NMI. Not called by the nolock functions.
  */
 export function slab_pre_alloc_hook(cpu: Cpu, gfp: number): void {
+  if (!cpu.checked) return;
   if (in_nmi(cpu)) bug(cpu, `allocates in NMI other than by kmalloc_nolock() (${describe_context(cpu)})`);
   if (gfpflags_allow_blocking(gfp)) might_sleep(cpu, "allocation that may block");
 }
@@ -61,6 +62,7 @@ export function slab_post_alloc_hook(
   object: Ptr<"object">,
 ): Ptr<"object"> {
   if (gfp & __GFP_ZERO) cpu.mem.fill(object, cpu.mem.read(s, OBJECT_SIZE), 0);
+  if (!cpu.checked) return object;
   oracle_move(cpu, object, O_SHEAF | O_TRANSIT, O_USER);
   trace(cpu, EV_ALLOC, object, s);
   if (!hooks_enabled(cpu)) return object;
@@ -92,6 +94,7 @@ export function kfree_nolock_hook(cpu: Cpu, s: Ptr<"kmem_cache">, object: Ptr): 
 }
 /** Why facilities first: one that finds a bad free says more about it than the oracle would. */
 function free_hooks(cpu: Cpu, s: Ptr<"kmem_cache">, object: Ptr, from: number, path: number): boolean {
+  if (!cpu.checked) return true;
   const hooks = hooks_enabled(cpu);
   if (hooks && !run_hooks(cpu, FREE, path, s, object, cpu.mem.peek(s, OBJECT_SIZE))) return false;
   oracle_move(cpu, object, from, O_TRANSIT);

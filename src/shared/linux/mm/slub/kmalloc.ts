@@ -48,12 +48,16 @@ import { stat } from "./stat.ts";
 const { alive: ALIVE, flags: FLAGS, size: SIZE, object_size: OBJECT_SIZE, inuse: INUSE } = KmemCache.offset;
 const { slab_cache: SLAB_CACHE } = Slab.offset;
 
+// Why: what is imported is no constant to V8, and these are for the fast path.
+const ZERO: number = __GFP_ZERO;
+
 type Cache = Ptr<"kmem_cache">;
 type Obj = Ptr<"object">;
 
 /** A cache that was destroyed must not be touched: its memory may be another cache by now. @context Any */
 export function assert_alive(cpu: Cpu, s: Cache): void {
-  if (cpu.mem.read(s, ALIVE) !== KMEM_CACHE_ALIVE) bug(cpu, `${s} is no kmem_cache: destroyed, or never created`);
+  if (cpu.checked && cpu.mem.read(s, ALIVE) !== KMEM_CACHE_ALIVE)
+    bug(cpu, `${s} is no kmem_cache: destroyed, or never created`);
 }
 
 /**
@@ -72,15 +76,26 @@ function slab_alloc_node(
   alloc_flags: number,
   hook_flags = alloc_flags,
 ): Obj {
-  slab_pre_alloc_hook(cpu, gfp);
-  assert_alive(cpu, s);
-  const hooks = hooks_enabled(cpu);
-  let object = hooks ? alloc_elsewhere(cpu, alloc_path(hook_flags), s, gfp) : NULL;
+  if (cpu.checked) {
+    slab_pre_alloc_hook(cpu, gfp);
+    assert_alive(cpu, s);
+    if (hooks_enabled(cpu)) return alloc_with_hooks(cpu, s, gfp, node, alloc_flags, hook_flags);
+  }
+  let object = alloc_from_pcs(cpu, s, gfp, alloc_flags, node);
+  if (object === NULL) object = ___slab_alloc(cpu, s, gfp, node, alloc_flags);
+  if (object !== NULL && (cpu.checked || gfp & ZERO)) {
+    return slab_post_alloc_hook(cpu, s, gfp, hook_flags, object);
+  }
+  return object;
+}
+/** The same with debugging or accounting facilities. They may have the object from elsewhere. */
+function alloc_with_hooks(cpu: Cpu, s: Cache, gfp: number, node: number, alloc_flags: number, hook_flags: number): Obj {
+  let object = alloc_elsewhere(cpu, alloc_path(hook_flags), s, gfp);
   if (object === NULL) {
     object = alloc_from_pcs(cpu, s, gfp, alloc_flags, node);
     if (object === NULL) object = ___slab_alloc(cpu, s, gfp, node, alloc_flags);
     if (object === NULL) return NULL;
-    if (hooks) maybe_wipe_obj_freeptr(cpu, s, object);
+    maybe_wipe_obj_freeptr(cpu, s, object);
   }
   return slab_post_alloc_hook(cpu, s, gfp, hook_flags, object);
 }
@@ -143,29 +158,35 @@ export function kmalloc_flags(cpu: Cpu, size: number, gfp: number, alloc_flags: 
  * @context Hardirq.
  */
 function slab_free(cpu: Cpu, s: Cache, slab: Ptr<"slab">, object: Ptr): void {
-  assert_alive(cpu, s);
-  if (!slab_free_hook(cpu, s, object, false)) return;
+  if (cpu.checked && !free_hook_of_live_cache(cpu, s, object)) return;
   if (can_free_to_pcs(cpu, slab) && free_to_pcs(cpu, s, object, true)) return;
   __slab_free(cpu, s, slab, object, object, 1);
   stat(cpu, s, STAT.FREE_SLOWPATH, 1);
 }
+function free_hook_of_live_cache(cpu: Cpu, s: Cache, object: Ptr): boolean {
+  assert_alive(cpu, s);
+  return slab_free_hook(cpu, s, object, false);
+}
 /** Frees what kmalloc() or kmem_cache_alloc() returned; NULL and ZERO_SIZE_PTR are ignored. @kernel mm/slub.c @context Hardirq */
 export function kfree(cpu: Cpu, object: Ptr): void {
   if (ZERO_OR_NULL_PTR(object)) return;
-  if (in_nmi(cpu)) bug(cpu, `kfree() in NMI: only kfree_nolock() may (${describe_context(cpu)})`);
+  if (cpu.checked && in_nmi(cpu)) bad_context(cpu, "kfree() in NMI: only kfree_nolock() may");
   const slab = virt_to_slab(cpu, object);
   if (slab === NULL) free_large_kmalloc(cpu, object);
   else slab_free(cpu, cpu.mem.read(slab, SLAB_CACHE), slab, object);
 }
 /** Frees an object of cache `s`; one of another cache is reported and leaks. @kernel mm/slub.c @context Hardirq */
 export function kmem_cache_free(cpu: Cpu, s: Cache, object: Ptr): void {
-  if (in_nmi(cpu)) bug(cpu, `kmem_cache_free() in NMI (${describe_context(cpu)})`);
+  if (cpu.checked && in_nmi(cpu)) bad_context(cpu, "kmem_cache_free() in NMI");
   const slab = virt_to_slab(cpu, object);
-  if (slab === NULL || cpu.mem.read(slab, SLAB_CACHE) !== s) {
-    warn(cpu, `kmem_cache_free(${s}, ${object}): the object is not from that cache`);
-    return;
-  }
-  slab_free(cpu, s, slab, object);
+  if (slab === NULL || cpu.mem.read(slab, SLAB_CACHE) !== s) wrong_cache(cpu, s, object);
+  else slab_free(cpu, s, slab, object);
+}
+function wrong_cache(cpu: Cpu, s: Cache, object: Ptr): void {
+  warn(cpu, `kmem_cache_free(${s}, ${object}): the object is not from that cache`);
+}
+function bad_context(cpu: Cpu, what: string): never {
+  return bug(cpu, `${what} (${describe_context(cpu)})`);
 }
 
 /** Bytes that the user of an object may use. @kernel mm/slab_common.c @context Any, while it stays allocated. */

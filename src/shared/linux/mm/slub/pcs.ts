@@ -40,6 +40,9 @@ const { ALLOC_FASTPATH, ALLOC_NODE_MISMATCH, FREE_FASTPATH } = STAT;
 const PCS_BYTES = SlubPercpuSheaves.size;
 const PER_NODE_BYTES = KmemCachePerNode.size;
 
+// Why: what is imported is no constant to V8, and these are for the fast paths.
+const NO_NODE: number = NUMA_NO_NODE;
+
 type Cache = Ptr<"kmem_cache">;
 type Pcs = Ptr<"slub_percpu_sheaves">;
 type Barn = Ptr<"node_barn">;
@@ -70,11 +73,8 @@ export function get_barn(cpu: Cpu, s: Cache): Barn {
  * @context Any with SLAB_ALLOC_NOLOCK; else Hardirq, or Task if gfp may block.
  */
 export function alloc_from_pcs(cpu: Cpu, s: Cache, gfp: number, alloc_flags: number, node: number): Ptr<"object"> {
+  if (node !== NO_NODE && node !== numa_mem_id(cpu)) return node_mismatch(cpu, s);
   const mem = cpu.mem;
-  if (node !== NUMA_NO_NODE && node !== numa_mem_id(cpu)) {
-    stat(cpu, s, ALLOC_NODE_MISMATCH, 1);
-    return NULL;
-  }
   let pcs = this_cpu_sheaves(cpu, s);
   if (!local_trylock(cpu, embedded(pcs, LOCK))) return NULL;
   let main = mem.read(pcs, MAIN);
@@ -86,16 +86,19 @@ export function alloc_from_pcs(cpu: Cpu, s: Cache, gfp: number, alloc_flags: num
     size = mem.read(main, SIZE);
   }
   const object = mem.read(main, element(OBJECTS, size - 1));
-  if (node !== NUMA_NO_NODE && mem.read(virt_to_slab(cpu, object), SLAB_NODE) !== node) {
+  if (node !== NO_NODE && mem.read(virt_to_slab(cpu, object), SLAB_NODE) !== node) {
     // Put here by a CPU that had migrated between can_free_to_pcs() and the lock, or by one without local memory.
     local_unlock(cpu, embedded(pcs, LOCK));
-    stat(cpu, s, ALLOC_NODE_MISMATCH, 1);
-    return NULL;
+    return node_mismatch(cpu, s);
   }
   mem.write(main, SIZE, size - 1);
   local_unlock(cpu, embedded(pcs, LOCK));
-  stat(cpu, s, ALLOC_FASTPATH, 1);
+  if (cpu.checked) stat(cpu, s, ALLOC_FASTPATH, 1);
   return object;
+}
+function node_mismatch(cpu: Cpu, s: Cache): Ptr<"object"> {
+  stat(cpu, s, ALLOC_NODE_MISMATCH, 1);
+  return NULL;
 }
 
 /**
@@ -117,11 +120,11 @@ export function free_to_pcs(cpu: Cpu, s: Cache, object: Ptr, allow_spin: boolean
     main = mem.read(pcs, MAIN);
     size = mem.read(main, SIZE);
   }
-  oracle_move(cpu, object, O_TRANSIT, O_SHEAF);
+  if (cpu.checked) oracle_move(cpu, object, O_TRANSIT, O_SHEAF);
   mem.write(main, element(OBJECTS, size), object as Ptr<"object">);
   mem.write(main, SIZE, size + 1);
   local_unlock(cpu, embedded(pcs, LOCK));
-  stat(cpu, s, FREE_FASTPATH, 1);
+  if (cpu.checked) stat(cpu, s, FREE_FASTPATH, 1);
   return true;
 }
 
@@ -136,6 +139,6 @@ export function free_to_pcs(cpu: Cpu, s: Cache, object: Ptr, allow_spin: boolean
  * @context Any
  */
 export function can_free_to_pcs(cpu: Cpu, slab: Ptr<"slab">): boolean {
-  if (cpu.map.shape.nodes > 1 && cpu.mem.read(slab, SLAB_NODE) !== numa_mem_id(cpu)) return false;
+  if (cpu.isNuma && cpu.mem.read(slab, SLAB_NODE) !== numa_mem_id(cpu)) return false;
   return (cpu.mem.data_race_read(slab, SLAB_FLAGS) & SL_pfmemalloc) === 0;
 }

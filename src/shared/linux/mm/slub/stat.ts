@@ -17,6 +17,7 @@ function stats_of(cpu: Cpu, s: Ptr<"kmem_cache">, id: number): Ptr<"kmem_cache_s
 }
 /** Adds `n` to counter `item` (STAT.X) of this CPU. @kernel mm/slub.c @context Any */
 export function stat(cpu: Cpu, s: Ptr<"kmem_cache">, item: number, n = 1): void {
+  if (!cpu.checked) return; // As without CONFIG_SLUB_STATS.
   if (cpu.mem.peek(s, CPU_STATS) === NULL) return; // A boot cache, before there is memory to count in.
   cpu.mem.count(stats_of(cpu, s, cpu.id), element(COUNTS, item), n);
 }

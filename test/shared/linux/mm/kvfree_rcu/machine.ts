@@ -73,7 +73,7 @@ export class TestMachine {
   private handler: () => void = () => undefined;
   private whenWaiting: () => "no tick" | undefined = () => undefined;
 
-  constructor(shape: Partial<MachineShape> = {}, words: Partial<Record<GlobalWord, number>> = {}) {
+  constructor(shape: Partial<MachineShape> = {}, words: Partial<Record<GlobalWord, number>> = {}, checked = true) {
     const full: MachineShape = { bytes: 4 << 20, cpus: 1, nodes: 1, ...shape };
     const buffer = new SharedArrayBuffer(full.bytes);
     this.oracle = SharedOracle.create(full.bytes, full.cpus);
@@ -85,7 +85,7 @@ export class TestMachine {
     init_cpu_slots(boot, map);
     this.memories = Array.from(
       { length: full.cpus },
-      (_, id) => new TestMemory(buffer, embedded(map.section(id), PerCpu.offset.pending)),
+      (_, id) => new TestMemory(buffer, embedded(map.section(id), PerCpu.offset.pending), checked),
     );
     this.cpus = this.memories.map((memory, id) => attachCpu(memory, map, id, 4, this.oracle));
     for (const [id, memory] of this.memories.entries()) memory.turn = () => this.turn(id);
