@@ -107,7 +107,7 @@ export function goalLines(goals: readonly Goal[], comparisons: readonly Comparis
 }
 
 async function exploreLines(ms: number): Promise<readonly string[]> {
-  const script = path.join(import.meta.dirname, "explore_speed.ts");
+  const script = path.join(import.meta.dirname, `explore_speed${path.extname(import.meta.filename)}`);
   const names = SPEED_GOALS.map(({ scenario }) => scenario);
   const args = ["--json", "--strategy", "pct", "--seconds", String(ms / 1000), ...names];
   const { stdout } = await promisify(execFile)(process.execPath, [script, ...args]);

@@ -2,13 +2,14 @@
 import { execFile } from "node:child_process";
 import path from "node:path";
 import { promisify } from "node:util";
+import { CACHE } from "../root.ts";
 import type { Command } from "../subjects/contenders.ts";
 import type { Sample } from "../subjects/job.ts";
 
 const exec = promisify(execFile);
 /** Start, warm-up and end of the slowest, on a busy machine. */
 const TIMEOUT_MS = 120_000;
-const COMPILE_CACHE = path.join(import.meta.dirname, "../../node_modules/.cache/sheaf-bench/code");
+const COMPILE_CACHE = path.join(CACHE, "code");
 
 /** A process has failed: then there is nothing to compare. */
 export class BenchError extends Error {

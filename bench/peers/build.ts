@@ -7,11 +7,11 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
+import { CACHE, ROOT } from "../root.ts";
 import { HEAP_BYTES } from "../subjects/javascript/heap_spec.ts";
 
 const exec = promisify(execFile);
-const FOLDER = import.meta.dirname;
-const CACHE = path.join(FOLDER, "../../node_modules/.cache/sheaf-bench");
+const FOLDER = path.join(ROOT, "bench/peers");
 const BUILD_TIMEOUT_MS = 120_000;
 /** Where Debian has the JavaScript that its emscripten needs; a Node that is not Debian's does not look there. */
 const DEBIAN_NODE_PATH = "/usr/share/nodejs";

@@ -18,13 +18,14 @@ export interface Contender {
 }
 
 /**
- * What V8 may inline, in a process whose memory looks for interrupts at each step: an access is longer there than the
- * limits that V8 has by itself. A worker's own options cannot say that.
+ * What V8 may inline. An allocation is a dozen functions, more than it inlines by itself; and where memory looks for
+ * interrupts at each step, an access is longer, too. A worker's own options cannot say that.
  */
-const INLINING = ["--max-inlined-bytecode-size-small=80", "--max-inlined-bytecode-size-cumulative=5000"];
+const INLINING = ["--max-inlined-bytecode-size-cumulative=5000"];
+const INLINING_INTERRUPTIBLE = [...INLINING, "--max-inlined-bytecode-size-small=80"];
 
 function node(script: string, job: Job, flags: readonly string[] = []): Command {
-  const file = path.join(import.meta.dirname, script);
+  const file = path.join(import.meta.dirname, `${script}${path.extname(import.meta.filename)}`);
   return { file: process.execPath, args: [...flags, file, JSON.stringify(job)] };
 }
 
@@ -38,14 +39,14 @@ export function sheaf(allocator: SheafJob["allocator"], options: SheafOptions = 
   const { interruptible = false, megabytes = MEGABYTES } = options;
   const start = (job: Job): Command => {
     const sheafJob: SheafJob = { ...job, allocator, interruptible, megabytes };
-    return node("sheaf/machine.ts", sheafJob, interruptible ? INLINING : []);
+    return node("sheaf/machine", sheafJob, interruptible ? INLINING_INTERRUPTIBLE : INLINING);
   };
   return { name: interruptible ? `${allocator}, interruptible` : allocator, prepare: async () => start };
 }
 
 function javascript(job: Job, { heap, version, wasmFile }: Omit<JavascriptJob, keyof Job>): Command {
   const javascriptJob: JavascriptJob = { ...job, heap, version, wasmFile };
-  return node("javascript/process.ts", javascriptJob);
+  return node("javascript/process", javascriptJob);
 }
 /** Accesses without an allocator. */
 export const V8: Contender = {

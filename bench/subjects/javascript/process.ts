@@ -4,6 +4,7 @@
  *   node process.ts JSON      a JavascriptJob; prints a Sample
  */
 import { once } from "node:events";
+import path from "node:path";
 import { Worker } from "node:worker_threads";
 import { Barrier } from "../../../src/shared/sync/index.ts";
 import { HEAP_WORKLOADS } from "../../workloads/catalogue.ts";
@@ -41,7 +42,7 @@ async function run(job: JavascriptJob): Promise<Sample> {
   const heap = createHeap(job);
   const workers = Array.from({ length: job.threads }, (_, id) => {
     const workerData: ThreadData = { common, id, heap, barrier };
-    return new Worker(new URL("./thread.ts", import.meta.url), { workerData });
+    return new Worker(new URL(`./thread${path.extname(import.meta.filename)}`, import.meta.url), { workerData });
   });
   await Promise.all(workers.map((worker) => once(worker, "exit"))); // An error in one of them rejects.
   return { version: job.version, threads: threadTimes(common), metrics: metricsOf(common) };

@@ -3,7 +3,7 @@
  * each other; what belongs to the innermost context is the stretch of frames between the explorer's frames on top (it is
  * standing in an access) and the explorer's next frame below (there it entered the CPU, or the interrupt).
  */
-import { fileURLToPath } from "node:url";
+import { functionOf, moduleOf, PROGRAM } from "../report/source_of.ts";
 
 /**
  * Whose code a file holds: the explorer's, Memory's, the CPU layer's, that of kernel parts which serve all others
@@ -22,24 +22,22 @@ const LIMIT = 48;
 /** The first match counts. */
 const FOLDERS: readonly (readonly [folder: string, Owner])[] = (
   [
-    ["./", "explorer"],
-    ["../kit/", "explorer"],
-    ["../../shared/mem/", "memory"],
-    ["../../shared/cpu/", "cpu"],
-    ["../../shared/linux/kernel/", "service"],
-    ["../../shared/linux/lib/", "service"],
-    ["../../shared/linux/sync/", "service"],
-    ["../../shared/linux/", "kernel"],
+    ["main/explore/", "explorer"],
+    ["main/kit/", "explorer"],
+    ["shared/mem/", "memory"],
+    ["shared/cpu/", "cpu"],
+    ["shared/linux/kernel/", "service"],
+    ["shared/linux/lib/", "service"],
+    ["shared/linux/sync/", "service"],
+    ["shared/linux/", "kernel"],
   ] as const
-).map(([path, owner]) => [fileURLToPath(new URL(path, import.meta.url)), owner]);
+).map(([folder, owner]) => [`${PROGRAM}${folder}`, owner]);
 
 const owners = new Map<string, Owner>();
-/** @param file  a path or a file: URL, as V8 names it. */
 function ownerOf(file: string): Owner {
   let owner = owners.get(file);
   if (owner === undefined) {
-    const path = file.startsWith("file:") ? fileURLToPath(file) : file;
-    owner = FOLDERS.find(([folder]) => path.startsWith(folder))?.[1] ?? "scenario";
+    owner = FOLDERS.find(([folder]) => file.startsWith(folder))?.[1] ?? "scenario";
     owners.set(file, owner);
   }
   return owner;
@@ -49,13 +47,13 @@ function ownerOf(file: string): Owner {
 function contextFrames(): readonly Frame[] {
   const frames: Frame[] = [];
   for (const site of callSites()) {
-    const file = site.getFileName();
-    if (typeof file !== "string") continue; // V8's own: Array.map and such.
+    const file = moduleOf(site);
+    if (file === "") continue; // V8's own: Array.map and such.
     const owner = ownerOf(file);
     if (owner === "explorer") {
       if (frames.length > 0) break;
     } else if (owner !== "memory") {
-      frames.push({ name: site.getFunctionName() ?? "", owner });
+      frames.push({ name: functionOf(site), owner });
     }
   }
   return frames;

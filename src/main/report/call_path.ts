@@ -2,7 +2,7 @@
  * Which functions stand on the JavaScript stack: how a report learns who made an access. One CPU's code may run on top of
  * another's there, so the path ends where the engine, or the delivery of an interrupt, entered the innermost piece.
  */
-import { fileURLToPath } from "node:url";
+import { functionOf, moduleOf, PROGRAM } from "./source_of.ts";
 
 interface CallPath {
   /** Method of Memory that made the access: "cmpxchg". */
@@ -11,10 +11,9 @@ interface CallPath {
   readonly functions: readonly string[];
 }
 
-const SOURCES = fileURLToPath(new URL("../../", import.meta.url));
-const MEMORY = `${SOURCES}shared/mem/`;
-const ENGINE = `${SOURCES}main/explore/`;
-const REPORT = `${SOURCES}main/report/`;
+const MEMORY = `${PROGRAM}shared/mem/`;
+const ENGINE = `${PROGRAM}main/explore/`;
+const REPORT = `${PROGRAM}main/report/`;
 /** What a scenario calls of the explorer. */
 const SCENARIO = `${ENGINE}scenario.`;
 /** Enters the handler of an interrupt. */
@@ -29,9 +28,9 @@ export function callPath(): CallPath {
   let method = "";
   let inMemory = true;
   for (const site of stack()) {
-    const file = fileOf(site);
+    const file = moduleOf(site);
     if (file.startsWith(REPORT)) continue;
-    const name = site.getFunctionName() ?? "";
+    const name = functionOf(site);
     inMemory &&= file.startsWith(MEMORY) || (file.startsWith(ENGINE) && !isScenario(file));
     if (inMemory) method = name;
     if (inMemory || isScenario(file)) continue;
@@ -43,13 +42,9 @@ export function callPath(): CallPath {
 }
 
 const isScenario = (file: string): boolean => file.startsWith(SCENARIO);
-/** Neither our code nor that of a user: the test runner, Node. */
-const isForeign = (file: string): boolean => file === "" || file.startsWith("node:") || file.includes("/node_modules/");
-
-function fileOf(site: NodeJS.CallSite): string {
-  const name = site.getFileName() ?? "";
-  return name.startsWith("file://") ? fileURLToPath(name) : name;
-}
+/** Neither our code, which may be an installed package, nor that of a user: the test runner, Node. */
+const isForeign = (file: string): boolean =>
+  file === "" || file.startsWith("node:") || (file.includes("/node_modules/") && !file.startsWith(PROGRAM));
 
 /** The frames, innermost first. */
 function stack(): readonly NodeJS.CallSite[] {
