@@ -1,7 +1,7 @@
 /** What does a heap that JavaScript threads share cost, beside others that JavaScript can call? */
 import type { Bench } from "./bench.ts";
 import { OBJECT_BYTES, PAIR, type Pattern } from "./patterns.ts";
-import { emscripten, sheaf, THING_MALLOC } from "./subjects/contenders.ts";
+import { emscripten, sheaf, SHEAF_HEAP, THING_MALLOC } from "./subjects/contenders.ts";
 
 /** The pool of @thi.ng/malloc is a list: it would take seconds for the ten thousand of other benches. */
 const RANDOM_1000: Pattern = { workload: "random", parameters: { size: OBJECT_BYTES, live: 1000 } };
@@ -16,8 +16,8 @@ export const shared_heap: Bench = {
         workload,
         threads: n,
         parameters,
-        subject: sheaf("kmalloc"),
-        peers: [emscripten("dlmalloc"), emscripten("emmalloc"), THING_MALLOC],
+        subject: SHEAF_HEAP,
+        peers: [sheaf("kmalloc"), emscripten("dlmalloc"), emscripten("emmalloc"), THING_MALLOC],
       })),
     ),
 };

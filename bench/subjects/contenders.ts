@@ -48,6 +48,11 @@ function javascript(job: Job, { heap, version, wasmFile }: Omit<JavascriptJob, k
   const javascriptJob: JavascriptJob = { ...job, heap, version, wasmFile };
   return node("javascript/process", javascriptJob);
 }
+/** What the package offers to JavaScript: sheaf/heap. */
+export const SHEAF_HEAP: Contender = {
+  name: "sheaf/heap",
+  prepare: async () => (job) => javascript(job, { heap: "sheaf", version: "sheaf/heap", wasmFile: "" }),
+};
 /** Accesses without an allocator. */
 export const V8: Contender = {
   name: "V8",

@@ -12,6 +12,7 @@ import { answer } from "../answer.ts";
 import type { Job, Sample } from "../job.ts";
 import { commonOf, metricsOf, threadTimes, workloadOf } from "../thread_run.ts";
 import { createEmscriptenSpec } from "./emscripten.ts";
+import { createFacadeSpec } from "./facade.ts";
 import { HEAP_BYTES, type HeapSpec } from "./heap_spec.ts";
 import { createThingSpec } from "./thing_malloc.ts";
 import type { ThreadData } from "./thread.ts";
@@ -28,6 +29,8 @@ function createHeap({ heap, wasmFile, threads }: JavascriptJob): HeapSpec {
   switch (heap) {
     case "thi.ng":
       return createThingSpec(HEAP_BYTES, threads > 1);
+    case "sheaf":
+      return createFacadeSpec(HEAP_BYTES, threads);
     case "emscripten":
       return createEmscriptenSpec(wasmFile, HEAP_BYTES, threads);
     default:

@@ -5,6 +5,7 @@ import { HEAP_WORKLOADS } from "../../workloads/catalogue.ts";
 import type { Heap } from "../../workloads/workload.ts";
 import { type Common, measure, publishMetrics, threadOf, workloadOf } from "../thread_run.ts";
 import { EmscriptenHeap } from "./emscripten.ts";
+import { FacadeHeap } from "./facade.ts";
 import type { HeapSpec } from "./heap_spec.ts";
 import { openThingHeap } from "./thing_malloc.ts";
 
@@ -41,6 +42,8 @@ function openHeap(spec: HeapSpec, id: number): Heap {
   switch (spec.kind) {
     case "thi.ng":
       return openThingHeap(spec);
+    case "sheaf":
+      return new FacadeHeap(spec);
     case "emscripten":
       return new EmscriptenHeap(spec, id);
     default:

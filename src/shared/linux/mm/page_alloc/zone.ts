@@ -61,7 +61,7 @@ export function numa_node_id(cpu: Cpu): number {
 }
 /** The nearest node that has memory: this CPU's own, or the next one that has some. @context Any */
 export function numa_mem_id(cpu: Cpu): number {
-  return node_with_memory(cpu, numa_node_id(cpu));
+  return cpu.isNuma ? node_with_memory(cpu, numa_node_id(cpu)) : 0;
 }
 /** `node`, or the next one that has memory. Which nodes have some never changes, hence no step. */
 export function node_with_memory(cpu: Cpu, node: number): number {
