@@ -3,7 +3,8 @@
  * The command `sheaf`: finds a Node that can run the program, then runs it.
  *
  * Plain JavaScript, so that any Node can read it. In a checkout the program is src/main/cli.ts, loaded as it is; in
- * the published package, which has no src, it is dist/main/cli.js.
+ * the published package, which has no src, it is dist/main/cli.js; in a checkout, too, if SHEAF_BUILT is set: what
+ * `npm run build` has made there is faster.
  */
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -32,12 +33,15 @@ if (newEnough) {
 
 async function run() {
   shareCompileCache();
-  const program = ["../src/main/cli.ts", "../dist/main/cli.js"]
+  const sources = process.env["SHEAF_BUILT"] === undefined ? ["../src/main/cli.ts"] : [];
+  const program = [...sources, "../dist/main/cli.js"]
     .map((path) => new URL(path, import.meta.url))
     .find(existsSync);
   if (program === undefined) {
     console.error(
-      "sheaf: neither src/main/cli.ts nor dist/main/cli.js is there: this copy of the package is incomplete",
+      sources.length > 0
+        ? "sheaf: neither src/main/cli.ts nor dist/main/cli.js is there: this copy of the package is incomplete"
+        : "sheaf: SHEAF_BUILT is set, but there is no dist/main/cli.js: run `npm run build`",
     );
     process.exitCode = 2;
     return;

@@ -7,7 +7,7 @@
  *   node tools/build.ts build    build: src and bench, for measurements
  */
 import { execFileSync } from "node:child_process";
-import { globSync, readFileSync, rmSync } from "node:fs";
+import { globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { rolldown } from "rolldown";
 
@@ -15,17 +15,24 @@ const ROOT = path.join(import.meta.dirname, "..");
 const TSC = path.join(ROOT, "node_modules/typescript/bin/tsc");
 /** Where the modules come from that are put together. */
 const FOLDERS = ["shared", "nmi", "main/explore"];
+/** Says which module a line of kernel.js is of: written when that is known. */
+const TABLE = "shared/base/joined.js";
 
-/** Modules in FOLDERS that import nothing from outside, and do not ask where they lie: as those of the kernel. */
+/** Modules in FOLDERS that import nothing from outside, and do not ask where they lie: all of the kernel's. */
 function modulesToJoin(program: string): ReadonlySet<string> {
+  const table = path.join(program, TABLE);
   const joined = new Set(FOLDERS.flatMap((folder) => globSync(`${program}/${folder}/**/*.js`)));
   const imports = new Map<string, readonly string[]>();
   for (const file of joined) {
     const text = readFileSync(file, "utf8");
     if (text.includes("import.meta") || text.includes("import(")) joined.delete(file);
     const found = [...text.matchAll(/\bfrom "(\.[^"]+)"/g)].map(([, name]) => path.resolve(file, "..", name));
-    imports.set(file, found);
+    imports.set(
+      file,
+      found.filter((name) => name !== table),
+    );
   }
+  joined.delete(table);
   for (let before = -1; before !== joined.size;) {
     before = joined.size;
     for (const file of joined) if (!imports.get(file)?.every((name) => joined.has(name))) joined.delete(file);
@@ -40,7 +47,7 @@ async function join(program: string): Promise<void> {
     cwd: program,
     platform: "node",
     input: Object.fromEntries([...modules].map((file) => [path.relative(program, file).replace(/\.js$/, ""), file])),
-    external: (id) => !id.startsWith(".") && !path.isAbsolute(id),
+    external: (id) => (!id.startsWith(".") && !path.isAbsolute(id)) || id.endsWith("/joined.js"),
   });
   await build.write({
     dir: program,
@@ -50,6 +57,21 @@ async function join(program: string): Promise<void> {
     codeSplitting: { groups: [{ name: "kernel", test: (id) => modules.has(id) }] },
   });
   await build.close();
+  writeTable(program);
+}
+/** rolldown marks where each module begins: "// shared/linux/mm/slub/free.js". */
+function writeTable(program: string): void {
+  const lines = readFileSync(path.join(program, "kernel.js"), "utf8").split("\n");
+  const entries = lines.flatMap((line, i) => {
+    const file = /^(?:\/\/#region|\/\/) (\S+)\.js$/.exec(line)?.[1];
+    return file === undefined ? [] : [[i + 1, file] as const];
+  });
+  if (entries.length === 0) throw new Error("kernel.js does not say where its modules begin");
+  const file = path.join(program, TABLE);
+  const text = readFileSync(file, "utf8");
+  const filled = text.replace(/(export const JOINED =) \[\];/, `$1 ${JSON.stringify(entries)};`);
+  if (filled === text) throw new Error(`${TABLE} has no table to fill`);
+  writeFileSync(file, filled);
 }
 
 /** What can be built: where it goes, and src in it. */

@@ -68,7 +68,7 @@ function framesByNode(nodes: readonly Profiler.ProfileNode[]): ReadonlyMap<numbe
 
 function frameOf({ functionName, url, lineNumber, columnNumber }: Profiler.ProfileNode["callFrame"]): Frame {
   return {
-    name: functionName === "" ? "(anonymous)" : functionName,
+    name: functionName === "" ? "(anonymous)" : functionName.replace(/\$\d+$/, ""), // As in the sources: adr/0014.
     file: url.startsWith("file:") ? fileURLToPath(url) : url,
     line: lineNumber + 1,
     column: columnNumber + 1,
