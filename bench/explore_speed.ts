@@ -60,7 +60,7 @@ function cpuMs(start: NodeJS.CpuUsage): number {
 async function measureWorkers(subject: Subject): Promise<Measured> {
   const injections = injectionsOf(subject.scenario);
   const parameters = { seed: 1, preemptions: 2, depth: 3, injections };
-  const fleet = new Fleet(subject.scenario.cpus.length);
+  const fleet = new Fleet(subject.explorer.engine.lanes.length);
   try {
     const work = (executions: number) => ({ strategy: "pct" as const, parameters, executions });
     await fleet.run(subject, work(500), false); // Threads start, code is compiled.

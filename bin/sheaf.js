@@ -34,9 +34,7 @@ if (newEnough) {
 async function run() {
   shareCompileCache();
   const sources = process.env["SHEAF_BUILT"] === undefined ? ["../src/main/cli.ts"] : [];
-  const program = [...sources, "../dist/main/cli.js"]
-    .map((path) => new URL(path, import.meta.url))
-    .find(existsSync);
+  const program = [...sources, "../dist/main/cli.js"].map((path) => new URL(path, import.meta.url)).find(existsSync);
   if (program === undefined) {
     console.error(
       sources.length > 0

@@ -51,7 +51,6 @@ async function join(program: string): Promise<void> {
   });
   await build.write({
     dir: program,
-    sourcemap: true,
     entryFileNames: "[name].js",
     chunkFileNames: "[name].js",
     codeSplitting: { groups: [{ name: "kernel", test: (id) => modules.has(id) }] },

@@ -1,7 +1,7 @@
-/** What the options of several commands have in common: the form of kfree_rcu_nolock(), facilities, words of --config. */
+/** What the options of several commands have in common: the form of kfree_rcu_nolock(), facilities. */
 import { HOOKS, keysOf, VARIANT } from "./behaviour.ts";
 import type { OptionSpec } from "./options.ts";
-import { either, parseChoice, parseList } from "./values.ts";
+import { either, parseList } from "./values.ts";
 
 export type VariantName = keyof typeof VARIANT;
 
@@ -15,18 +15,6 @@ export const HOOKS_OPTION: OptionSpec = {
   value: "NAMES",
   summary: "debugging facilities that are on: all, none, or some of 'sheaf list hooks'",
 };
-
-/** @throws UsageError */
-export function parseVariant(text: string): VariantName {
-  return parseChoice("--variant", text, keysOf(VARIANT));
-}
-
-/** "tiny: small capacities; ..." for the help. */
-export function describeWords(words: Readonly<Record<string, string>>): string {
-  return Object.entries(words)
-    .map(([word, meaning]) => `${word}: ${meaning}`)
-    .join("; ");
-}
 
 const ALL_HOOKS = Object.values(HOOKS).reduce((bits, bit) => bits | bit, 0);
 

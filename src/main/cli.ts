@@ -2,7 +2,7 @@
  * The command `sheaf`: finds the command that is meant, and turns what it throws into one line and an exit code.
  * Without a command name it is `torture`: `sheaf --cpus 2` is `sheaf torture --cpus 2`.
  */
-import type { Command, CommandEntry, Output } from "./command.ts";
+import type { Command, CommandEntry, Output, Terminal } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { EXIT_SUCCESS, exitCodeOfError } from "./exit_code.ts";
 import { type OptionSpec, parseOptions } from "./options.ts";
@@ -45,14 +45,34 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./profile/command.ts")).profile,
   },
   {
+    name: "kunit",
+    summary: "run the KUnit suite of SLUB, print KTAP",
+    load: async () => (await import("./kunit/command.ts")).kunit,
+  },
+  {
+    name: "slabinfo",
+    summary: "print /proc/slabinfo of a machine under torture",
+    load: async () => (await import("./slab/slabinfo_command.ts")).slabinfoCommand,
+  },
+  {
+    name: "sysfs",
+    summary: "print and write files under /sys/kernel/slab of a machine under torture",
+    load: async () => (await import("./slab/sysfs_command.ts")).sysfsCommand,
+  },
+  {
     name: "layout",
     summary: "print every struct with offsets, sizes and holes, and the map of the machine's memory",
     load: async () => (await import("./layout_command.ts")).layout,
   },
   {
     name: "list",
-    summary: "list scenarios, strategies, variants of kfree_rcu_nolock, debugging facilities, points for interrupts",
+    summary: "list scenarios, strategies, variants of kfree_rcu_nolock, debugging facilities, known bugs, points",
     load: async () => (await import("./list_command.ts")).list,
+  },
+  {
+    name: "explain",
+    summary: "say of a known bug what was wrong, and how to see it",
+    load: async () => (await import("./explain_command.ts")).explain,
   },
 ];
 const DEFAULT_COMMAND = "torture";
@@ -127,5 +147,19 @@ function processOutput(): Output {
     out: (line) => void stdout.write(`${line}\n`),
     err: (line) => void stderr.write(`${line}\n`),
     progress: stderr.isTTY ? (line) => void stderr.write(`\r\u001b[2K${line}`) : undefined,
+    terminal: stdout.isTTY && process.stdin.isTTY ? processTerminal(process.stdin, stdout) : undefined,
+  };
+}
+
+function processTerminal(stdin: NodeJS.ReadStream, stdout: NodeJS.WriteStream): Terminal {
+  return {
+    columns: () => stdout.columns,
+    rows: () => stdout.rows,
+    write: (text) => void stdout.write(text),
+    onKey(listener) {
+      const onData = (keys: Buffer): void => keys.forEach((code) => listener(String.fromCharCode(code)));
+      stdin.setRawMode(true).on("data", onData).resume();
+      return () => void stdin.off("data", onData).setRawMode(false).pause();
+    },
   };
 }

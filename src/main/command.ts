@@ -9,6 +9,17 @@ export interface Output {
   err(line: string): void;
   /** Replaces the present progress line; undefined if the output is no terminal. */
   readonly progress: ((line: string) => void) | undefined;
+  /** What a view that fills the screen needs; absent: output and input are no terminal. */
+  readonly terminal?: Terminal | undefined;
+}
+
+export interface Terminal {
+  columns(): number;
+  rows(): number;
+  /** Text as it is, control sequences included. */
+  write(text: string): void;
+  /** From now on each key comes here, and is not shown; Ctrl-C is one of them. @returns ends that. */
+  onKey(listener: (key: string) => void): () => void;
 }
 
 export interface Command {

@@ -70,7 +70,7 @@ export const layout: Command = {
   maxPositionals: 1,
   async run(options, output) {
     const [wanted] = options.positionals;
-    const shape = parseShape(options, 1);
+    const shape = parseShape(options, {});
     const json = options.on("json");
     if (options.on("compare-heads")) {
       if (wanted !== undefined) throw new UsageError("--compare-heads takes no struct: it makes its own");

@@ -15,8 +15,13 @@ const ROWS = {
   races: async () => exploredRows("races"),
   litmus: async () => exploredRows("litmus"),
   strategies: async () => Object.entries((await import("./explore/strategy_names.ts")).STRATEGY_SUMMARIES),
+  config: async () => (await import("./config_option.ts")).configRows(),
   variants: async () => Object.entries(VARIANT_SUMMARIES),
   hooks: async () => (await import("./report/hook_table.ts")).hookTable().map((line) => [line, ""] as const),
+  bugs: async () =>
+    (await import("../shared/layout/known_bugs.ts")).KNOWN_BUGS.map(
+      ({ number, name, summary }) => [name, `${number}: ${summary}`] as const,
+    ),
   points: async () => POINT_NAMES.slice(1).map((name) => [name, ""] as const),
 } satisfies Record<string, () => Promise<Rows>>;
 const LISTS = Object.keys(ROWS) as readonly (keyof typeof ROWS)[];
@@ -31,8 +36,10 @@ export const list: Command = {
   description: `scenarios: what \`sheaf torture --scenario\` can run.
 races, litmus: what \`sheaf explore\` can search.
 strategies: how it can search.
+config: words of \`--config\`.
 variants: forms of kfree_rcu_nolock() (\`--variant\`).
 hooks: debugging facilities (\`--hooks\`), and where in the allocator each of them runs.
+bugs: known bugs that a machine may be given back (\`--bug\`); \`sheaf explain\` says more of each.
 points: the named places in kernel code at which interrupts are aimed and counted.`,
   options: [],
   maxPositionals: 1,

@@ -9,9 +9,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
-import { init_cpu_slots } from "../shared/cpu/boot.ts";
+import { init_cpu_slots, init_further_task } from "../shared/cpu/boot.ts";
+import { TASK_INDEX_SHIFT } from "../shared/cpu/cpu.ts";
 import { CB } from "../shared/layout/callbacks.ts";
-import { Globals } from "../shared/layout/globals.ts";
+import { MAX_TASKS } from "../shared/layout/cpu.ts";
+import { Globals, VARIANT_RFC } from "../shared/layout/globals.ts";
 import { MachineMap, type MachineShape } from "../shared/layout/map.ts";
 import { TortureGlobals } from "../shared/layout/torture.ts";
 import { BareMemory } from "../shared/mem/bare_memory.ts";
@@ -23,24 +25,15 @@ import type { ControllerTask } from "../workers/controller.ts";
 import type { CpuOutcome, CpuTask } from "../workers/cpu.ts";
 import { haltMachine, stopMachine } from "../workers/stop.ts";
 import { UnsupportedError } from "./errors.ts";
+import type { ConfigWord, GlobalsWords, SlabDebug } from "./settings.ts";
+import { writeSlabDebug } from "./slab_debug.ts";
 
 const {
   nr_cpus: NR_CPUS,
   nr_nodes: NR_NODES,
   seed: SEED,
-  irqwork_mode: IRQWORK_MODE,
-  barrier_order: BARRIER_ORDER,
-  kernel_behaviour: KERNEL_BEHAVIOUR,
-  spurious: SPURIOUS,
-  nohz: NOHZ,
   torture: TORTURE,
-  tiny: TINY,
-  nolock_variant: NOLOCK_VARIANT,
-  unbatched: UNBATCHED,
-  hooks: HOOKS,
-  rcu_min_cached_objs: RCU_MIN_CACHED_OBJS,
   panic_on_warn: PANIC_ON_WARN,
-  poison_free: POISON_FREE,
   nmi_handler: NMI_HANDLER,
   irq_handler: IRQ_HANDLER,
   online: ONLINE,
@@ -53,31 +46,20 @@ const BOOT_TIMEOUT_MS = 60_000;
 const BOOT_SLICE_MS = 200;
 /** How long a stopped machine's threads may take to return. Each stops at its next step. */
 const HALT_TIMEOUT_MS = 10_000;
+const RFC_WITHOUT_RT = "--variant rfc and --config rt exclude each other: that series refused PREEMPT_RT";
+/** Numbers of tasks leave room for so many. */
+const MAX_RT_CPUS = 1 << TASK_INDEX_SHIFT;
 
 /** What the machine's memory says about it from the start. */
 export interface MachineConfig {
   readonly shape: MachineShape;
   readonly seed: number;
-  readonly irqwork: number;
-  readonly barrierOrder: number;
-  /** KB_* bits. */
-  readonly kernelBehaviour: number;
-  /** Probability that a trylock fails for no reason. */
-  readonly spurious: number;
-  readonly tiny: boolean;
-  /** VARIANT_* */
-  readonly nolockVariant: number;
-  readonly unbatched: boolean;
-  /** HOOK_* bits. */
-  readonly hooks: number;
-  /** Pages that each CPU keeps for kfree_rcu(). */
-  readonly rcuMinCachedObjs: number;
-  /** Idle CPUs stop their ticks; absent: they do not. */
-  readonly nohz?: boolean;
+  /** Words of its globals; those that are left out are 0. */
+  readonly globals: GlobalsWords;
+  /** Caches that are debugged from boot on; absent: those that are created so. */
+  readonly slabDebug?: SlabDebug | undefined;
   /** Bytes of the heads of torture's objects: 8 or 16; 0 or absent: both kinds. */
   readonly headBytes?: number;
-  /** Freed objects are filled with a pattern, so that who uses one notices. */
-  readonly poisonFree: boolean;
 }
 /** What its threads do. */
 export interface MachineThreads {
@@ -113,19 +95,26 @@ export class Machine {
   private readonly pool: Piscina;
   private readonly controller: Promise<void>;
   private readonly runs: readonly Promise<Outcome>[];
+  /** Of second tasks; by CPU, or empty. */
+  private readonly furtherRuns: readonly Promise<Outcome>[];
   /** Aborted when the machine has been told to stop at once. */
   private readonly halted = new AbortController();
 
   constructor(config: MachineConfig, threads: MachineThreads) {
     const { shape, seed } = config;
-    const { buffer, oracle } = allocate(shape);
+    const isRt = (config.globals.rt ?? 0) !== 0;
+    if (isRt && shape.cpus > MAX_RT_CPUS)
+      throw new UnsupportedError(`with rt a machine has ${MAX_RT_CPUS} CPUs at most`);
+    if (isRt && config.globals.nolock_variant === VARIANT_RFC) throw new UnsupportedError(RFC_WITHOUT_RT);
+    const { buffer, oracle } = allocate(shape, isRt ? MAX_TASKS << TASK_INDEX_SHIFT : shape.cpus);
     this.map = new MachineMap(shape);
     this.mem = new BareMemory(buffer, 0);
     this.control = Control.create(shape.cpus + 2);
     this.oracle = oracle;
     powerOn(this.mem, this.map, config);
 
-    const poolThreads = threads.cpu0 === undefined ? shape.cpus + 1 : shape.cpus;
+    const cpuThreads = isRt ? 2 * shape.cpus : shape.cpus;
+    const poolThreads = threads.cpu0 === undefined ? cpuThreads + 1 : cpuThreads;
     this.pool = new Piscina({
       minThreads: poolThreads,
       maxThreads: poolThreads,
@@ -139,7 +128,10 @@ export class Machine {
     const { nmiRate, irqRate, nmisPerTick, noise } = threads;
     const cpuTask = { ...common, ...threads.cpuTask, oracle: threads.watched ? oracle.buffer : undefined };
     this.runs = Array.from({ length: shape.cpus }, (_, cpu) =>
-      this.runCpu({ ...cpuTask, cpu, nmisPerTick, noise }, threads),
+      this.runCpu({ ...cpuTask, cpu, nmisPerTick, noise, index: 0 }, threads),
+    );
+    this.furtherRuns = Array.from({ length: isRt ? shape.cpus : 0 }, (_, cpu) =>
+      this.runCpu({ ...cpuTask, cpu, nmisPerTick, noise, index: 1 }, threads),
     );
     const controllerTask: ControllerTask = { ...common, nmiRate, irqRate };
     this.controller = this.runOn(threadModule("../workers/controller", import.meta.url), controllerTask).then(
@@ -179,7 +171,8 @@ export class Machine {
   }
   private async runCpu(task: CpuTask, { cpuModule, cpu0 }: MachineThreads): Promise<Outcome> {
     try {
-      const run = task.cpu === 0 && cpu0 !== undefined ? cpu0(task) : this.runOn(cpuModule, task);
+      const isOurs = task.cpu !== 0 || task.index !== 0 || cpu0 === undefined;
+      const run = !isOurs ? cpu0(task) : this.runOn(cpuModule, task);
       const outcome = (await run) as CpuOutcome;
       if (outcome.kind !== "rested") this.halted.abort();
       return outcome;
@@ -210,7 +203,7 @@ export class Machine {
     return Promise.all(
       this.runs.map((run, cpu) =>
         Promise.race([
-          run,
+          bothOf(run, this.furtherRuns[cpu]),
           giveUp.then((): Outcome => ({ kind: "lost", cpu, message: "its thread does not return: it takes no step" })),
         ]),
       ),
@@ -218,14 +211,21 @@ export class Machine {
   }
 }
 
+/** How a CPU ended that may have two threads: the one that failed says it. */
+async function bothOf(main: Promise<Outcome>, further: Promise<Outcome> | undefined): Promise<Outcome> {
+  const outcome = await main;
+  const other = await further;
+  return other === undefined || other.kind === "rested" || other.kind === "stopped" ? outcome : other;
+}
+
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
 /** @throws UnsupportedError  the computer has not got that much */
-function allocate({ bytes, cpus }: MachineShape): { buffer: SharedArrayBuffer; oracle: SharedOracle } {
+function allocate({ bytes }: MachineShape, oracleBlocks: number): { buffer: SharedArrayBuffer; oracle: SharedOracle } {
   try {
-    return { buffer: new SharedArrayBuffer(bytes), oracle: SharedOracle.create(bytes, cpus) };
+    return { buffer: new SharedArrayBuffer(bytes), oracle: SharedOracle.create(bytes, oracleBlocks) };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new UnsupportedError("there is not enough memory for such a machine: give a smaller --memory");
@@ -250,21 +250,17 @@ function powerOn(mem: BareMemory, map: MachineMap, config: MachineConfig): void 
   mem.poke(globals, NR_CPUS, shape.cpus);
   mem.poke(globals, NR_NODES, shape.nodes);
   mem.poke(globals, SEED, config.seed | 0);
-  mem.poke(globals, IRQWORK_MODE, config.irqwork);
-  mem.poke(globals, BARRIER_ORDER, config.barrierOrder);
-  mem.poke(globals, KERNEL_BEHAVIOUR, config.kernelBehaviour);
-  mem.poke(globals, SPURIOUS, Math.min(Math.round(config.spurious * 2 ** 32), 2 ** 32 - 1) | 0);
-  mem.poke(globals, TINY, config.tiny ? 1 : 0);
-  mem.poke(globals, NOLOCK_VARIANT, config.nolockVariant);
-  mem.poke(globals, UNBATCHED, config.unbatched ? 1 : 0);
-  mem.poke(globals, HOOKS, config.hooks);
-  mem.poke(globals, RCU_MIN_CACHED_OBJS, config.rcuMinCachedObjs);
-  mem.poke(globals, NOHZ, config.nohz === true ? 1 : 0);
   mem.poke(embedded(globals, TORTURE), HEAD_BYTES, config.headBytes ?? 0);
   mem.poke(globals, PANIC_ON_WARN, 1);
-  mem.poke(globals, POISON_FREE, config.poisonFree ? 1 : 0);
+  for (const [word, value] of Object.entries(config.globals)) {
+    mem.poke(globals, Globals.offset[word as ConfigWord], value | 0);
+  }
+  if (config.slabDebug !== undefined) writeSlabDebug(mem, globals, config.slabDebug);
   mem.poke(globals, NMI_HANDLER, CB.nmi_handler);
   mem.poke(globals, IRQ_HANDLER, CB.irq_handler);
   mem.poke(globals, ONLINE, 2 ** shape.cpus - 1);
   init_cpu_slots(mem, map);
+  if ((config.globals.rt ?? 0) !== 0) {
+    for (let cpu = 0; cpu < shape.cpus; cpu++) init_further_task(mem, map, cpu);
+  }
 }

@@ -97,6 +97,13 @@ function suggestion(rawName: string, specs: readonly OptionSpec[]): string {
   return close === undefined ? ": see --help" : `: did you mean --${close.name}?`;
 }
 
+/** Those of `names` that were probably meant by `word`: nearly the same; else those that begin alike, or share a part. */
+export function near(word: string, names: readonly string[]): readonly string[] {
+  const same = names.filter((name) => editDistance(name, word) <= 2);
+  if (same.length > 0) return same;
+  const parts = word.split(/[^A-Za-z0-9]+/).filter((part) => part.length > 2);
+  return names.filter((name) => parts.some((part) => name.includes(part)));
+}
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

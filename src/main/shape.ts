@@ -3,6 +3,7 @@ import { NR_CPUS } from "../shared/base/limits.ts";
 import { type MachineShape, shapeProblem } from "../shared/layout/map.ts";
 import { UsageError } from "./errors.ts";
 import type { Options, OptionSpec } from "./options.ts";
+import type { Settings } from "./settings.ts";
 import { parseCount, parseSize } from "./values.ts";
 
 export const CPUS_OPTION: OptionSpec = {
@@ -19,10 +20,10 @@ export const MEMORY_OPTION: OptionSpec = {
 };
 
 /** @throws UsageError  no such machine can be built */
-export function parseShape(options: Options, nodes: number): MachineShape {
+export function parseShape(options: Options, { nodes = 1, memless = false }: Settings): MachineShape {
   const cpus = parseCount("--cpus", options.text(CPUS_OPTION.name) ?? "", 1, NR_CPUS);
   const bytes = parseSize("--memory", options.text(MEMORY_OPTION.name) ?? "");
-  const shape = { bytes, cpus, nodes };
+  const shape = { bytes, cpus, nodes, ...(memless && { memless }) };
   const problem = shapeProblem(shape);
   if (problem !== undefined) throw new UsageError(problem);
   return shape;

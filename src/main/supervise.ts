@@ -15,11 +15,12 @@ import { ticks_until_now } from "../shared/linux/kernel/tick_sched.ts";
 import { element, embedded } from "../shared/mem/struct.ts";
 import { allCpus } from "../workers/stop.ts";
 import type { Machine, Outcome } from "./machine.ts";
+import { dmesg } from "./report/dmesg.ts";
 import { describeCpus } from "./report/failure.ts";
 import { type CpuSample, type Finding, Watchdog } from "./torture/watchdog.ts";
 
 const { slot: SLOT, counters: COUNTERS, torture: TORTURE_CPU } = PerCpu.offset;
-const { torture: TORTURE, jiffies: JIFFIES } = Globals.offset;
+const { torture: TORTURE, jiffies: JIFFIES, online: ONLINE } = Globals.offset;
 const { resting: RESTING, finished: FINISHED } = TortureGlobals.offset;
 const { ops: OPS } = TortureCpu.offset;
 
@@ -50,6 +51,8 @@ export interface SupervisedRun {
   readonly failures: readonly string[];
   /** Where each CPU stands; empty after a success. */
   readonly cpus: readonly string[];
+  /** What the CPUs have printed. */
+  readonly log: readonly string[];
 }
 
 /** Follows a machine from its start to its end. Its threads have ended, or are given up, when this returns. */
@@ -69,6 +72,7 @@ export async function supervise(machine: Machine, supervision: Supervision): Pro
       elapsedMs: performance.now() - booted,
       failures,
       cpus: failures.length === 0 ? [] : describeCpus(machine),
+      log: dmesg(machine.mem, machine.map),
     };
   } finally {
     await machine.shutDown();
@@ -111,10 +115,11 @@ function sampleCpus({ mem, map }: Machine): readonly CpuSample[] {
   return Array.from({ length: map.shape.cpus }, (_, id) => {
     const section = map.section(id);
     const rests = (resting & (1 << id)) !== 0;
+    const online = (mem.peek(map.globals, ONLINE) & (1 << id)) !== 0;
     const checks = id === 0 && allRest && !finished; // The last thing it does is one long operation.
     return {
       progress: mem.peek(embedded(section, TORTURE_CPU), OPS),
-      resting: rests && !checks,
+      resting: (rests && !checks) || !online,
       ticks: ticks_until_now(mem, map.globals, embedded(section, SLOT)),
       interrupts: [0, 1].reduce((sum, source) => sum + mem.peek(embedded(section, COUNTERS), element(NMIS, source)), 0),
     };

@@ -1,6 +1,6 @@
 /**
  * What a device interrupt runs: the ordinary API as far as it is legal in hardirq (GFP_ATOMIC, kfree, kfree_rcu,
- * call_rcu), the nolock functions, and what the scenario adds.
+ * call_rcu), the nolock functions, and what the scenario adds. With PREEMPT_RT the ordinary API waits for locks: nolock only.
  */
 import { bind_callback, invoke } from "../shared/cpu/callback_table.ts";
 import type { Cpu } from "../shared/cpu/cpu.ts";
@@ -23,10 +23,10 @@ const { irq_rounds: IRQ_ROUNDS } = TortureCpu.offset;
 export function irq_handler(cpu: Cpu): void {
   const { mem } = cpu;
   if (mem.read_once(cpu.globals, STOPPING) !== 0) return;
-  const torture = embedded(cpu.section, TORTURE);
+  const torture = embedded(cpu.home, TORTURE);
   const counter = mem.peek(torture, IRQ_ROUNDS);
   mem.poke(torture, IRQ_ROUNDS, counter + 1);
-  switch (random_below(cpu, 8)) {
+  switch (random_below(cpu, cpu.rt ? 4 : 8)) {
     case 0:
       nolock_triple(cpu, counter, random_size(cpu));
       break;

@@ -13,7 +13,7 @@
  */
 import { below, mixSeed, xorshift32 } from "../shared/base/random.ts";
 import type { Cpu } from "../shared/cpu/cpu.ts";
-import { CpuSlot, P_NMI_LOCAL } from "../shared/layout/cpu.ts";
+import { CpuSlot, P_NMI_LOCAL, P_RESCHED } from "../shared/layout/cpu.ts";
 import { Globals } from "../shared/layout/globals.ts";
 import { POINT_NAMES } from "../shared/layout/points.ts";
 import { pause } from "../shared/mem/bare_memory.ts";
@@ -82,6 +82,8 @@ export class LocalSource implements StepSource {
       return QUIET_STEPS;
     }
     if (this.noise && this.below(NOISE_ONE_IN) === 0) this.makeNoise();
+    // Another task of the CPU may take over here, if there is one and the running one is preemptible.
+    if (this.cpu.preempt) Atomics.or(this.mem.words, this.cpu.pending >> 2, P_RESCHED);
     if (this.nmisPerTick === 0) return this.gap();
     this.followRate();
     // An NMI does not nest, and one that waited for this one's end would keep the interrupted code from going on.

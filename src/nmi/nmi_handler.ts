@@ -20,7 +20,7 @@ const { nmi_rounds: NMI_ROUNDS } = TortureCpu.offset;
 export function nmi_handler(cpu: Cpu): void {
   const { mem } = cpu;
   if (mem.read_once(cpu.globals, STOPPING) !== 0) return; // The machine comes to rest: nothing new.
-  const torture = embedded(cpu.section, TORTURE);
+  const torture = embedded(cpu.home, TORTURE);
   const counter = mem.peek(torture, NMI_ROUNDS); // NMIs do not nest: nobody else on this CPU counts.
   mem.poke(torture, NMI_ROUNDS, counter + 1);
   nolock_triple(cpu, counter, random_size(cpu));

@@ -42,10 +42,10 @@ export function random_size(cpu: Cpu): number {
 /** Stamps a new object of `size` bytes. @param flags  TO_NOLOCK or 0. @returns the stamp. */
 export function stamp_object(cpu: Cpu, object: Ptr<"torture_object">, size: number, flags: number): number {
   const { mem } = cpu;
-  const torture = embedded(cpu.section, TORTURE);
+  const torture = embedded(cpu.home, TORTURE);
   const number = mem.peek(torture, STAMPS) + 1;
   mem.poke(torture, STAMPS, number);
-  const stamp = Math.imul(number * 32 + cpu.id, 0x9e3779b1) | 1; // Different for each (number, CPU); never 0.
+  const stamp = Math.imul(number * 32 + cpu.home_id, 0x9e3779b1) | 1; // Different for each (number, CPU); never 0.
   const small_head = has_small_head(cpu, number);
   mem.init(object, STAMP, stamp);
   mem.init(object, INFO, size | flags | (small_head ? TO_SMALL_HEAD : 0));

@@ -38,7 +38,7 @@ const {
 /** kmalloc() and a stamp. @returns NULL if memory is short. */
 export function alloc_stamped(cpu: Cpu, size: number, gfp: number): Ptr<"torture_object"> {
   const object = kmalloc(cpu, size, gfp) as Ptr as Ptr<"torture_object">;
-  cpu.mem.count(embedded(cpu.section, TORTURE_CPU), object === NULL ? FAILED : OK, 1);
+  cpu.mem.count(embedded(cpu.home, TORTURE_CPU), object === NULL ? FAILED : OK, 1);
   if (object !== NULL) stamp_object(cpu, object, size, 0);
   return object;
 }
@@ -48,7 +48,7 @@ export function free_stamped(cpu: Cpu, object: Ptr<"torture_object">, by_rcu: bo
   if (by_rcu) {
     kfree_rcu(cpu, object, head_of(cpu, object));
   } else {
-    cpu.mem.count(embedded(cpu.section, TORTURE_CPU), KFREE_CALLS, 1);
+    cpu.mem.count(embedded(cpu.home, TORTURE_CPU), KFREE_CALLS, 1);
     kfree(cpu, object);
   }
 }
@@ -60,7 +60,7 @@ export function call_rcu_free(cpu: Cpu, object: Ptr<"torture_object">): void {
     kfree_rcu(cpu, object, head_of(cpu, object));
     return;
   }
-  const torture = embedded(cpu.section, TORTURE_CPU);
+  const torture = embedded(cpu.home, TORTURE_CPU);
   mem.count(torture, CALL_RCU_CALLS, 1);
   call_rcu(cpu, embedded(object, RCU), CB.torture_rcu_cb);
   mem.poke(torture, CBS_QUEUED, mem.peek(torture, CBS_QUEUED) + 1); // After the call: what a barrier then waits for.
@@ -71,7 +71,7 @@ function torture_rcu_cb(cpu: Cpu, head: Ptr<"rcu_head">): void {
   const object = container_of(head, RCU);
   check_object(cpu, object, "callback");
   kfree(cpu, object);
-  const torture = embedded(cpu.section, TORTURE_CPU);
+  const torture = embedded(cpu.home, TORTURE_CPU);
   mem.poke(torture, CBS_INVOKED, mem.peek(torture, CBS_INVOKED) + 1);
 }
 

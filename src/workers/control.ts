@@ -4,7 +4,8 @@
  */
 import { Barrier, type SharedWords } from "../shared/sync/index.ts";
 
-export const CONTROL_BYTES = 256;
+/** Words from 64 on are those of migrator.ts. */
+export const CONTROL_BYTES = 512;
 const BARRIER_OFFSET = 0;
 /** Word numbers. What different threads write lies on different cache lines. */
 const QUIT = 16;

@@ -10,21 +10,28 @@
  * The only place at which a MachineBug is caught: the slot stays as it was at the failure, and the other CPUs are
  * stopped at their next step, so that the host can show what each was doing.
  */
+import { mixSeed } from "../shared/base/random.ts";
 import { MachineBug, MachineStopped } from "../shared/base/verdict.ts";
 import { attachCpu, SPIN_BOUND } from "../shared/cpu/boot.ts";
 import { bind_callback } from "../shared/cpu/callback_table.ts";
 import type { Cpu } from "../shared/cpu/cpu.ts";
+import { migration_point } from "../shared/cpu/migrate.ts";
 import { random_below } from "../shared/cpu/random.ts";
 import { cond_resched, schedule, wait_event, wake_up } from "../shared/cpu/sched.ts";
 import { EV_OP, trace } from "../shared/cpu/trace.ts";
+import { leave_to_other } from "../shared/cpu/task.ts";
 import { CB } from "../shared/layout/callbacks.ts";
-import { P_KICK } from "../shared/layout/cpu.ts";
+import { P_KICK, SchedTask } from "../shared/layout/cpu.ts";
 import { Globals } from "../shared/layout/globals.ts";
 import { MachineMap, type MachineShape } from "../shared/layout/map.ts";
 import { PerCpu } from "../shared/layout/percpu.ts";
 import { TortureCpu, TortureGlobals } from "../shared/layout/torture.ts";
 import { bind_all, start_kernel } from "../shared/linux/init.ts";
+import { cpu_hotplug_disable, cpuhp_refuse } from "../shared/linux/kernel/cpu.ts";
+import { run_irq_workd } from "../shared/linux/kernel/irq_workd.ts";
 import { schedule_timeout } from "../shared/linux/kernel/timer.ts";
+import { serve_sysfs_write } from "../shared/linux/mm/slub/sysfs.ts";
+import { hotplug_is_configured } from "../shared/linux/sync/cpu_hotplug.ts";
 import { BareMemory } from "../shared/mem/bare_memory.ts";
 import { InterruptibleMemory } from "../shared/mem/interruptible_memory.ts";
 import { NULL_ORACLE } from "../shared/mem/oracle.ts";
@@ -33,8 +40,11 @@ import { embedded, NULL } from "../shared/mem/struct.ts";
 import { Barrier } from "../shared/sync/index.ts";
 import { bind_irq_handler } from "../nmi/irq_handler.ts";
 import { LocalSource } from "../nmi/local_source.ts";
+import { arm_fault_injection } from "../shared/linux/lib/fault_inject.ts";
 import { bind_nmi_handler } from "../nmi/nmi_handler.ts";
 import { Control } from "./control.ts";
+import { ThreadMigrator } from "./migrator.ts";
+import { torture_onoff } from "./onoff.ts";
 import type { Program } from "./program.ts";
 import { type Account, check_quiescence, take_account } from "./quiescence.ts";
 import { allCpus, haltMachine } from "./stop.ts";
@@ -43,6 +53,7 @@ const { pending: PENDING, torture: TORTURE_CPU } = PerCpu.offset;
 const { stopping: STOPPING, torture: TORTURE, nohz: NOHZ } = Globals.offset;
 const { resting: RESTING, finished: FINISHED, sleepers: SLEEPERS } = TortureGlobals.offset;
 const { ops: OPS } = TortureCpu.offset;
+const { on_cpu: ON_CPU } = SchedTask.offset;
 
 /** A CPU looks after its other duties every so many operations, and goes idle once in so many. */
 const RESCHED_ONE_IN = 4;
@@ -61,6 +72,8 @@ export interface CpuTask {
   /** NMIs that the local source raises at this CPU with each tick. */
   readonly nmisPerTick: number;
   readonly noise: boolean;
+  /** Which task of the CPU the thread is: 0, the main one, or with PREEMPT_RT 1, irq_work/N. */
+  readonly index: number;
 }
 
 /** How a CPU's thread ended. A thread that dies sends none: the host reports it as lost. */
@@ -69,8 +82,11 @@ export type CpuOutcome =
   | { readonly kind: "stopped"; readonly cpu: number } // by another CPU's failure, or by the host
   | { readonly kind: "bug" | "crashed"; readonly cpu: number; readonly message: string; readonly stack: string };
 
-/** Runs CPU `task.cpu` of the machine from boot to rest. @returns how it ended; throws nothing. */
+/** Runs a task of CPU `task.cpu` of the machine from boot to rest. @returns how it ended; throws nothing. */
 export function runCpu(task: CpuTask, program: Program): CpuOutcome {
+  return task.index === 0 ? runMain(task, program) : runIrqWorkd(task, program);
+}
+function runMain(task: CpuTask, program: Program): CpuOutcome {
   const { cpu: id } = task;
   const control = Control.at(task.control);
   const map = new MachineMap(task.shape);
@@ -81,42 +97,76 @@ export function runCpu(task: CpuTask, program: Program): CpuOutcome {
     const baseline = boot(cpu, program);
     Barrier.wait(control.bootBarrier, id + 1);
     new LocalSource(cpu, mem, task).start();
+    if (cpu.migrates) mem.attachMigrator(new ThreadMigrator(cpu, mem, control, task.seed));
     if ("main" in program) program.main(cpu);
     else run_operations(cpu, program.operation);
     rest(cpu, program, baseline);
+    if (cpu.rt) leave_to_other(cpu);
     return { kind: "rested", cpu: id };
   } catch (error) {
-    if (error instanceof MachineStopped) return { kind: "stopped", cpu: id };
-    control.fail(id);
-    haltMachine(new BareMemory(task.buffer, 0), map);
-    const { message, stack = "" } = error instanceof Error ? error : new Error(String(error));
-    return { kind: error instanceof MachineBug ? "bug" : "crashed", cpu: id, message, stack };
+    return outcomeOf(error, task, control, map);
   }
 }
+/**
+ * Runs irq_work/N of a machine with PREEMPT_RT: the second task of CPU `task.cpu`, on a thread of its own. It has its first
+ * turn when the main task gives way, which is after boot, and its last one when that leaves the CPU for good.
+ */
+function runIrqWorkd(task: CpuTask, program: Program): CpuOutcome {
+  const { cpu: id } = task;
+  const control = Control.at(task.control);
+  const map = new MachineMap(task.shape);
+  try {
+    const mem = new InterruptibleMemory(task.buffer, embedded(map.section(id), PENDING));
+    const oracle = task.oracle === undefined ? NULL_ORACLE : new SharedOracle(task.oracle);
+    const cpu = attachCpu(mem, map, id, SPIN_BOUND, oracle, 1);
+    bindProgram(program);
+    mem.wait_for_turn(cpu.sched + ON_CPU);
+    new LocalSource(cpu, mem, { ...task, seed: mixSeed(task.seed, cpu.task_id) }).start();
+    while (!is_finished(cpu)) run_irq_workd(cpu, is_finished);
+    return { kind: "rested", cpu: id };
+  } catch (error) {
+    return outcomeOf(error, task, control, map);
+  }
+}
+function outcomeOf(error: unknown, { cpu, buffer }: CpuTask, control: Control, map: MachineMap): CpuOutcome {
+  if (error instanceof MachineStopped) return { kind: "stopped", cpu };
+  control.fail(cpu);
+  haltMachine(new BareMemory(buffer, 0), map);
+  const { message, stack = "" } = error instanceof Error ? error : new Error(String(error));
+  return { kind: error instanceof MachineBug ? "bug" : "crashed", cpu, message, stack };
+}
 
-/** @returns what the machine uses before the program has made anything; on CPU 0. */
-function boot(cpu: Cpu, program: Program): Account | undefined {
+function bindProgram(program: Program): void {
   bind_all();
   bind_nmi_handler();
   bind_irq_handler();
   bind_callback(CB.torture_nmi, program.nmi);
   bind_callback(CB.torture_irq, program.irq);
   program.bind();
+}
+/** @returns what the machine uses before the program has made anything; on CPU 0. */
+function boot(cpu: Cpu, program: Program): Account | undefined {
+  bindProgram(program);
   if (cpu.id !== 0) return undefined;
   start_kernel(cpu);
   const baseline = take_account(cpu);
   program.setup(cpu);
+  arm_fault_injection(cpu);
   return baseline;
 }
 
 /** Operations until the machine stops. */
 export function run_operations(cpu: Cpu, operation: (cpu: Cpu) => void): void {
   const { mem, globals } = cpu;
-  const counters = embedded(cpu.section, TORTURE_CPU);
+  const counters = embedded(cpu.home, TORTURE_CPU);
+  const hotplug = hotplug_is_configured(cpu);
   while (mem.read_once(globals, STOPPING) === 0) {
     trace(cpu, EV_OP, mem.peek(counters, OPS), 0);
     operation(cpu);
     mem.count(counters, OPS, 1);
+    serve_sysfs_write(cpu);
+    if (hotplug) torture_onoff(cpu);
+    if (cpu.migrates) migration_point(cpu, false);
     // Nobody sleeps here: a kick that came too late for its sleeper would only make every further step look for it.
     mem.take_pending(P_KICK);
     if (random_below(cpu, RESCHED_ONE_IN) === 0) cond_resched(cpu);
@@ -133,6 +183,10 @@ function rest(cpu: Cpu, program: Program, baseline: Account | undefined): void {
   const { mem } = cpu;
   const torture = embedded(cpu.globals, TORTURE);
   const sleepers = embedded(torture, SLEEPERS);
+  if (hotplug_is_configured(cpu)) {
+    cpuhp_refuse(cpu);
+    if (cpu.id === 0) cpu_hotplug_disable(cpu);
+  }
   program.teardown(cpu);
   mem.fetch_or(torture, RESTING, 1 << cpu.id);
   wake_up(cpu, sleepers);

@@ -12,6 +12,7 @@ import {
   O_FREELIST,
   O_KEPT,
   O_KRC,
+  O_PREFILLED,
   O_RCU_SHEAF,
   O_SHEAF,
   O_TRANSIT,
@@ -21,7 +22,7 @@ import { names, SharedOracle } from "../shared/mem/shared_oracle.ts";
 import type { Ptr } from "../shared/mem/struct.ts";
 
 /** Places in which an object waits for something. */
-const UNDER_WAY = O_RCU_SHEAF | O_DEFERRED | O_DEFERRED_RCU | O_KRC | O_TRANSIT | O_KEPT;
+const UNDER_WAY = O_RCU_SHEAF | O_DEFERRED | O_DEFERRED_RCU | O_KRC | O_TRANSIT | O_KEPT | O_PREFILLED;
 /** Objects that are described of each kind. */
 const SHOWN = 4;
 

@@ -8,7 +8,7 @@
 import { bug } from "../shared/cpu/bug.ts";
 import type { Cpu } from "../shared/cpu/cpu.ts";
 import { Globals } from "../shared/layout/globals.ts";
-import { Page, PGTY_large_kmalloc, PGTY_slab } from "../shared/layout/page.ts";
+import { Page, PGTY_large_kmalloc, PGTY_percpu, PGTY_slab } from "../shared/layout/page.ts";
 import { KmemCache, Slab, SlabGlobals } from "../shared/layout/slab.ts";
 import { ListHead } from "../shared/layout/types.ts";
 import { kmem_cache_shrink, kvfree_rcu_barrier, rcu_barrier } from "../shared/linux/api.ts";
@@ -72,11 +72,12 @@ export function take_account(cpu: Cpu): Account {
   const objects = allocated_objects(cpu);
   for (const object of own) objects.delete(object);
   let largeKmallocPages = 0;
-  let slabPages = 0;
+  let keptPages = 0;
   for (let pfn = 0; pfn < cpu.map.nrPages; pfn++) {
     const page = pfn_to_page(cpu, pfn);
     const type = mem.peek(page, TYPE);
-    if (type === PGTY_slab) slabPages += 1 << mem.peek(page, ORDER);
+    // The stack depot takes its pages with the first cache that keeps tracks, and keeps them.
+    if (type === PGTY_slab || type === PGTY_percpu) keptPages += 1 << mem.peek(page, ORDER);
     if (type === PGTY_large_kmalloc) largeKmallocPages += 1 << mem.peek(page, ORDER);
   }
   return {
@@ -86,7 +87,7 @@ export function take_account(cpu: Cpu): Account {
     problems,
     largeKmallocPages,
     vmallocPages: vmalloc_nr_pages(cpu),
-    managedPages: nr_free_pages(cpu) + nr_trylock_free_pages(cpu) + slabPages + nr_cached_bnodes(cpu),
+    managedPages: nr_free_pages(cpu) + nr_trylock_free_pages(cpu) + keptPages + nr_cached_bnodes(cpu),
   };
 }
 

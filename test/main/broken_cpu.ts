@@ -37,6 +37,7 @@ const FAULTS = {
   "endless loop without steps": () => {
     for (;;);
   },
+  "irq_work/N exits": () => undefined,
   leak: (cpu: Cpu) => void kmalloc(cpu, 100, GFP_ATOMIC),
 } as const satisfies Record<string, (cpu: Cpu) => void>;
 export type Fault = keyof typeof FAULTS;
@@ -45,6 +46,7 @@ export type Fault = keyof typeof FAULTS;
 export default function brokenCpu(task: CpuTask & { readonly scenarios: readonly string[] }): CpuOutcome {
   const fault: () => (cpu: Cpu) => void = () => FAULTS[task.scenarios[0] as Fault];
   if (task.scenarios[0] === "exit" && task.cpu === 1 && task.scenarios[1] === "in boot") process.exit(7);
+  if (task.scenarios[0] === "irq_work/N exits" && task.cpu === 1 && task.index === 1) process.exit(7);
   let operations = 0;
   const program: Program = {
     bind: () => undefined,

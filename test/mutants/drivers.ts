@@ -1,77 +1,13 @@
-/**
- * The two programs that should notice a planted bug, each run in a copy of the tree that has it: `sheaf explore`, with a
- * fixed seed, so that it finds the same each time, and `sheaf torture`.
- */
-import { spawnSync } from "node:child_process";
+/** The two programs that should notice a planted bug (tools/measure.ts), each run in a copy of the tree that has it. */
+import * as measure from "../../tools/measure.ts";
 import type { Mutant } from "./mutant.ts";
 import { withPlanted } from "./plant.ts";
 
-const EXPLORE_S = 20;
-const TORTURE_S = 60;
-/** To start, and to shrink and show what was found. */
-const AROUND_S = 60;
+export type { Explored, Outcome } from "../../tools/measure.ts";
 
-export interface Outcome {
-  readonly caught: boolean;
-  /** First line of the failure; or why there is none. */
-  readonly message: string;
-  /** Explorer: of the search. Torture: all in all, with starting Node and booting the machine. */
-  readonly seconds: number;
+export function explore(mutant: Mutant): measure.Explored {
+  return withPlanted(mutant, (cwd) => measure.explore(cwd, mutant.explore));
 }
-export interface Explored extends Outcome {
-  readonly schedules: number;
-}
-
-export function explore(mutant: Mutant): Explored {
-  const words = [...mutant.explore, "--duration", `${EXPLORE_S}s`, "--seed", "1"];
-  const report = runSheaf(mutant, "explore", words, EXPLORE_S) as ExploreReport | string;
-  if (typeof report === "string") return { caught: false, message: report, seconds: 0, schedules: 0 };
-  const [scenario] = report.scenarios;
-  const { failure, schedules, duration_ms } = scenario;
-  const message = failure === null ? `not within ${EXPLORE_S} s` : firstLine(failure.message);
-  // A divergence is a failure of the explorer, and says nothing about the bug.
-  const caught = failure !== null && !message.includes("divergence");
-  return { caught, message, seconds: duration_ms / 1000, schedules };
-}
-
-export function torture(mutant: Mutant): Outcome {
-  const startMs = performance.now();
-  const words = ["--duration", `${TORTURE_S}s`, ...mutant.torture];
-  const report = runSheaf(mutant, "torture", words, TORTURE_S) as TortureReport | string;
-  const seconds = (performance.now() - startMs) / 1000;
-  if (typeof report === "string") return { caught: false, message: report, seconds };
-  const caught = report.verdict === "FAILURE";
-  return { caught, message: caught ? firstLine(report.failures[0] ?? "") : `not within ${TORTURE_S} s`, seconds };
-}
-
-/** What is used of the reports that --json prints. */
-interface ExploreReport {
-  readonly scenarios: readonly [
-    {
-      readonly schedules: number;
-      readonly duration_ms: number;
-      readonly failure: { readonly message: string } | null;
-    },
-  ];
-}
-interface TortureReport {
-  readonly verdict: string;
-  readonly failures: readonly string[];
-}
-/** @returns the report; or a line that says why there is none. */
-function runSheaf(mutant: Mutant, command: string, words: readonly string[], seconds: number): unknown {
-  return withPlanted(mutant, (cwd) => {
-    const { error, stdout, stderr } = spawnSync(process.execPath, ["bin/sheaf.js", command, "--json", ...words], {
-      cwd,
-      encoding: "utf8",
-      timeout: (seconds + AROUND_S) * 1000,
-      maxBuffer: Infinity, // A report has every step of the failure.
-    });
-    const line = stdout.trim().split("\n").at(-1) ?? "";
-    if (error === undefined && line.startsWith("{")) return JSON.parse(line) as unknown;
-    return `no report: ${error?.message ?? firstLine(stderr.trim())}`;
-  });
-}
-function firstLine(text: string): string {
-  return text.split("\n", 1)[0] ?? "";
+export function torture(mutant: Mutant): measure.Outcome {
+  return withPlanted(mutant, (cwd) => measure.torture(cwd, mutant.torture));
 }

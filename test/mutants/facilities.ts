@@ -44,7 +44,7 @@ export const FACILITY_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${MM}/kvfree_rcu/destroy.ts`,
-        find: "  kvfree_rcu_barrier_on_cache(cpu, s);\n",
+        find: "  else kvfree_rcu_barrier_on_cache(cpu, s);\n",
         replace: "  kasan_cache_shutdown(cpu, s);\n  kvfree_rcu_barrier_on_cache(cpu, s);\n",
       },
       {
@@ -89,19 +89,5 @@ export const FACILITY_MUTANTS: readonly Mutant[] = [
     explore: ["memcg-two-vectors"],
     torture: ["--scenario", "nolock", "--hooks", "memcg"],
     quick: true,
-  },
-  {
-    name: "vector-published-before-cleared",
-    what: "an extension vector is cleared only when others can see it (the order of B14)",
-    edits: [
-      {
-        file: `${MM}/slub/obj_exts.ts`,
-        find: "    if (found === old) return;\n",
-        replace: "    if (found === old) {\n      mem.fill(vec, bytes, 0);\n      return;\n    }\n",
-      },
-    ],
-    explore: ["memcg-two-vectors"],
-    torture: ["--scenario", "nolock", "--hooks", "memcg"],
-    quick: false,
   },
 ];

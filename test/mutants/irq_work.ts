@@ -24,8 +24,8 @@ export const IRQ_WORK_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${KERNEL}/tick_sched.ts`,
-        find: "  cpu.mem.poke(cpu.slot, TICK_STOPPED, 1);\n",
-        replace: "",
+        find: "  cpu.mem.poke(cpu.slot, TICK_STOPPED, 1);\n  cpu.mem.poke(cpu.slot, IDLE_JIFFIES, jiffies(cpu));",
+        replace: "  cpu.mem.poke(cpu.slot, IDLE_JIFFIES, jiffies(cpu));",
       },
       {
         file: `${KERNEL}/tick_sched.ts`,

@@ -5,26 +5,6 @@ const KVFREE = "src/shared/linux/mm/kvfree_rcu";
 
 export const KRC_MUTANTS: readonly Mutant[] = [
   {
-    name: "batch-refilled",
-    what: "a batch that waits for one list is filled on another, and its work not queued again (5da7cb193db3)",
-    edits: [
-      {
-        file: `${KVFREE}/krc_batch.ts`,
-        find: "    if (!list_empty(cpu, bulk_head_free_of(krwp, idx))) return true;",
-        replace:
-          "    if (!list_empty(cpu, bulk_head_of(cpu.mem.read(krwp, KRCP), idx)) && !list_empty(cpu, bulk_head_free_of(krwp, idx))) return true;",
-      },
-      {
-        file: `${KVFREE}/krc_batch.ts`,
-        find: "    if (!queued) warn(",
-        replace: "    if (krwp < 0) warn(",
-      },
-    ],
-    explore: ["E9"],
-    torture: ["--scenario", "nolock", "--config", "tiny"],
-    quick: true,
-  },
-  {
     name: "need-wait-one-channel",
     what: "need_wait_for_krwp_work looks at the page lists only",
     edits: [

@@ -223,8 +223,8 @@ export const KVFREE_RCU_MUTANTS: readonly Mutant[] = [
       },
       {
         file: `${KVFREE}/destroy.ts`,
-        find: "import { deferred_work_barrier, kvfree_rcu_barrier_on_cache }",
-        replace: "import { kvfree_rcu_barrier_on_cache }",
+        find: "import { deferred_work_barrier, kvfree_rcu_barrier, kvfree_rcu_barrier_on_cache }",
+        replace: "import { kvfree_rcu_barrier, kvfree_rcu_barrier_on_cache }",
       },
     ],
     explore: ["destroy-deferred-callback"],

@@ -89,8 +89,8 @@ export const MACHINE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${KERNEL}/worker_pool.ts`,
-        find: "  mem.write_once(work, DATA, (cpu.id + 1) << WORK_CPU_SHIFT); // PENDING goes before the function looks at anything.\n",
-        replace: "  mem.write_once(work, DATA, WORK_STRUCT_PENDING | ((cpu.id + 1) << WORK_CPU_SHIFT));\n",
+        find: "  mem.write_once(work, DATA, (id + 1) << WORK_CPU_SHIFT); // PENDING goes before the function looks at anything.\n",
+        replace: "  mem.write_once(work, DATA, WORK_STRUCT_PENDING | ((id + 1) << WORK_CPU_SHIFT));\n",
       },
       {
         file: `${KERNEL}/worker_pool.ts`,

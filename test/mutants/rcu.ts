@@ -55,7 +55,7 @@ export const RCU_MUTANTS: readonly Mutant[] = [
   {
     name: "qsmask-bits-ignored",
     what: "rcu_report_qs_rnp ignores the bits that are left (FORCE_FAILURE_6)",
-    edits: [{ file: `${RCU}/tree_qs.ts`, find: "    if (left !== 0) {", replace: "    if (left < 0) {" }],
+    edits: [{ file: `${RCU}/tree_qs.ts`, find: "    if (left !== 0 || ", replace: "    if (" }],
     explore: ["T4"],
     torture: ["--scenario", "rcu"],
     quick: false,

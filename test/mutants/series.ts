@@ -236,19 +236,4 @@ export const SERIES_MUTANTS: readonly Mutant[] = [
     torture: ["--scenario", "nolock"],
     quick: false,
   },
-  {
-    name: "bulk-free-recurs",
-    what: "__kmem_cache_free_bulk gives its objects to free_to_pcs_bulk, which gives what has no room back (B-recur)",
-    edits: [
-      {
-        file: "src/shared/linux/mm/slub/bulk_free.ts",
-        find: "export function __kmem_cache_free_bulk(cpu: Cpu, s: Cache, objects: Obj[]): void {\n",
-        replace:
-          "export function __kmem_cache_free_bulk(cpu: Cpu, s: Cache, objects: Obj[]): void {\n  if (objects.length > 0) return free_to_pcs_bulk(cpu, s, objects.splice(0));\n",
-      },
-    ],
-    explore: ["destroy-deferred-rcu_sheaves"],
-    torture: ["--scenario", "nolock"],
-    quick: false,
-  },
 ];

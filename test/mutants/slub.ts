@@ -49,36 +49,6 @@ export const SLUB_MUTANTS: readonly Mutant[] = [
     quick: true,
   },
   {
-    name: "freelist-returned-without-lock",
-    what: "__slab_try_return_freelist updates the slab without list_lock, then links it into a private list (B29)",
-    edits: [
-      {
-        file: `${SLUB}/refill.ts`,
-        find: '  const flags = lock_node(cpu, n);\n  const returned = slab_update_freelist(cpu, s, slab, word, new_word);\n  if (returned) add_partial(cpu, n, slab, "tail");',
-        replace:
-          '  const returned = slab_update_freelist(cpu, s, slab, word, new_word);\n  const entry = embedded(slab, SLAB_LIST);\n  if (returned) cpu.mem.write(entry, NEXT, entry);\n  const flags = lock_node(cpu, n);\n  if (returned) add_partial(cpu, n, slab, "tail");',
-      },
-    ],
-    explore: ["refill-remote-free-alloc"],
-    torture: ["--config", "tiny"],
-    quick: false,
-  },
-  {
-    name: "refill-leak",
-    what: "a sheaf that could not be filled is freed with its objects (B11)",
-    edits: [
-      {
-        file: `${SLUB}/pcs_replace.ts`,
-        find: "  sheaf_flush_unused(cpu, s, sheaf);\n  free_empty_sheaf(cpu, s, sheaf);\n  return NULL;",
-        replace:
-          "  cpu.mem.write(sheaf, SlabSheaf.offset.size, 0);\n  free_empty_sheaf(cpu, s, sheaf);\n  return NULL;",
-      },
-    ],
-    explore: ["refill-no-memory"],
-    torture: ["--memory", "2MiB"],
-    quick: false,
-  },
-  {
     name: "install-empty-sheaf-blindly",
     what: "an empty sheaf takes main's place although the sheaves have changed meanwhile",
     edits: [

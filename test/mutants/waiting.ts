@@ -12,9 +12,9 @@ export const WAITING_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${KERNEL}/irq_work.ts`,
-        find: "  cpu.mem.fetch_or(embedded(cpu.globals, WAITERS), CPUS, 1 << cpu.id);\n  return is_idle(cpu, work);",
+        find: "  cpu.mem.fetch_or(embedded(cpu.globals, WAITERS), CPUS, 1 << cpu.task_id);\n  return is_idle(cpu, work);",
         replace:
-          "  const idle = is_idle(cpu, work);\n  cpu.mem.fetch_or(embedded(cpu.globals, WAITERS), CPUS, 1 << cpu.id);\n  return idle;",
+          "  const idle = is_idle(cpu, work);\n  cpu.mem.fetch_or(embedded(cpu.globals, WAITERS), CPUS, 1 << cpu.task_id);\n  return idle;",
       },
     ],
     explore: ["barrier-deferred-handler"],
@@ -41,13 +41,13 @@ export const WAITING_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${SYNC}/rcuwait.ts`,
-        find: "    cpu.mem.write_once(w, TASK, cpu.id + 1);\n",
+        find: "    cpu.mem.write_once(w, TASK, cpu.task_id + 1);\n",
         replace: "",
       },
       {
         file: `${SYNC}/rcuwait.ts`,
         find: "    if (condition(cpu, arg as Ptr<never>)) break;",
-        replace: "    if (condition(cpu, arg as Ptr<never>)) break;\n    cpu.mem.write_once(w, TASK, cpu.id + 1);",
+        replace: "    if (condition(cpu, arg as Ptr<never>)) break;\n    cpu.mem.write_once(w, TASK, cpu.task_id + 1);",
       },
     ],
     explore: ["rcuwait-shared"],

@@ -1,6 +1,6 @@
 /** The package as it is built: the same results as the sources, and reports that still know which module a frame is in. */
 import { execFile } from "node:child_process";
-import { cpSync, readFileSync } from "node:fs";
+import { cpSync, globSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import { beforeAll, expect, test } from "vitest";
@@ -36,4 +36,14 @@ test("what runs at every step lies in one file, and modules pass on what is in i
   const parts = ["TracedMemory = class", "function __slab_free(", "BareMemory = class"];
   expect(parts.filter((part) => !kernel.includes(part))).toEqual([]);
   expect(readFileSync(path.join(DIST, "shared/linux/mm/slub/free.js"), "utf8")).not.toContain("function");
+});
+test("there is nothing but modules and their types, and no test among them", () => {
+  const files = globSync("**/*.*", { cwd: DIST });
+  expect(files.length).toBeGreaterThan(100);
+  expect(files.filter((file) => !/(?<!\.test)(?:\.d\.ts|\.js)$/.test(file))).toEqual([]);
+});
+test("an installed package knows who has allocated an object", { timeout: TIMEOUT_MS }, async () => {
+  const run = ["--config", "debug=U:kmalloc-64", "--duration", "200ms", "--cpus", "1", "--seed", "1"];
+  const tracks = await told(PACKAGE, ["sysfs", "kmalloc-64/alloc_traces", ...run]);
+  expect(tracks).toMatch(/^ +\d+ \w+ src\/shared\/linux\/[\w/]+\.js:\d+ /m);
 });

@@ -23,16 +23,11 @@ function configOf({ threads, megabytes }: SheafJob): MachineConfig {
   return {
     shape: { bytes: megabytes << 20, cpus: threads, nodes: 1 },
     seed: 1,
-    irqwork: IRQWORK_PROMPT,
-    barrierOrder: BARRIER_FDRK,
-    kernelBehaviour: 0,
-    spurious: 0,
-    tiny: false,
-    nolockVariant: 0,
-    unbatched: false,
-    hooks: 0,
-    rcuMinCachedObjs: RCU_MIN_CACHED_OBJS,
-    poisonFree: false,
+    globals: {
+      irqwork_mode: IRQWORK_PROMPT,
+      barrier_order: BARRIER_FDRK,
+      rcu_min_cached_objs: RCU_MIN_CACHED_OBJS,
+    },
   };
 }
 

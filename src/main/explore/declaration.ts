@@ -3,6 +3,9 @@
  * with a scenario in it that says by `result` or `verdict` what is expected, as races and litmus tests do.
  */
 import { inspect } from "node:util";
+import { parseBugs } from "../bugs.ts";
+import { parseConfigWords } from "../config_option.ts";
+import { UnsupportedError, UsageError } from "../errors.ts";
 import type { Litmus } from "../litmus/litmus.ts";
 import type { Scenario } from "./scenario.ts";
 
@@ -40,6 +43,17 @@ export function scenarioProblem(scenario: Scenario): string | undefined {
   if (!Array.isArray(cpus) || cpus.length === 0 || !cpus.every(isProgram)) {
     return `scenario ${name}: cpus must be a list of lists of functions, one list for each CPU`;
   }
+  const isTask = (task: unknown): boolean =>
+    typeof task === "object" &&
+    task !== null &&
+    "cpu" in task &&
+    Number.isInteger(task.cpu) &&
+    "program" in task &&
+    isProgram(task.program);
+  const { tasks } = scenario as { readonly tasks?: unknown };
+  if (tasks !== undefined && !(Array.isArray(tasks) && tasks.every(isTask))) {
+    return `scenario ${name}: tasks must be a list of { cpu, program }, a program being a list of functions`;
+  }
   const values = scenario as unknown as Readonly<Record<string, unknown>>;
   for (const [property, least] of Object.entries(NUMBERS)) {
     const value = values[property];
@@ -47,10 +61,33 @@ export function scenarioProblem(scenario: Scenario): string | undefined {
       return `scenario ${name}: ${property} must be an integer from ${least} up, not ${inspect(value)}`;
     }
   }
+  const words =
+    listProblem("config", values["config"], "--config", (config) => parseConfigWords("explore", config)) ??
+    listProblem("bugs", values["bugs"], "--bug", (bugs) => bugs.map(parseBugs));
+  if (words !== undefined) return `scenario ${name}: ${words}`;
   const wrong = FUNCTIONS.find((property) => values[property] !== undefined && !isFunction(values[property]));
   return wrong === undefined ? undefined : `scenario ${name}: ${wrong} must be a function`;
 }
 
+/** What is wrong with the words of an option that a scenario names, if it does. */
+function listProblem(
+  property: string,
+  words: unknown,
+  option: string,
+  parse: (words: readonly string[]) => unknown,
+): string | undefined {
+  if (words === undefined) return undefined;
+  if (!Array.isArray(words) || !words.every((word) => typeof word === "string")) {
+    return `${property} must be a list of words of ${option}`;
+  }
+  try {
+    parse(words);
+    return undefined;
+  } catch (error) {
+    if (error instanceof UsageError || error instanceof UnsupportedError) return error.message;
+    throw error;
+  }
+}
 function isFunction(value: unknown): boolean {
   return typeof value === "function";
 }

@@ -3,14 +3,19 @@
  * whole search in one call, for tests. Commands drive an Explorer themselves (search.ts).
  */
 import { MachineBug } from "../../shared/base/verdict.ts";
-import { init_cpu_slots } from "../../shared/cpu/boot.ts";
+import { init_cpu_slots, init_further_task } from "../../shared/cpu/boot.ts";
 import { bind_callback } from "../../shared/cpu/callback_table.ts";
 import { describe_context } from "../../shared/cpu/context.ts";
-import { Cpu } from "../../shared/cpu/cpu.ts";
+import { Cpu, TASK_INDEX_SHIFT } from "../../shared/cpu/cpu.ts";
 import { schedule_until_woken } from "../../shared/cpu/sched.ts";
-import { P_KICK } from "../../shared/layout/cpu.ts";
-import { Globals } from "../../shared/layout/globals.ts";
+import { cpuhp_should_run, cpuhp_thread_fun } from "../../shared/linux/kernel/cpu.ts";
+import { hotplug_is_configured } from "../../shared/linux/sync/cpu_hotplug.ts";
+import { do_exit } from "../../shared/cpu/task.ts";
+import { run_irq_workd } from "../../shared/linux/kernel/irq_workd.ts";
+import { MAX_TASKS, P_KICK } from "../../shared/layout/cpu.ts";
+import { Globals, VARIANT_RFC } from "../../shared/layout/globals.ts";
 import { MachineMap, type MachineShape, shapeProblem } from "../../shared/layout/map.ts";
+import { arm_fault_injection } from "../../shared/linux/lib/fault_inject.ts";
 import { BareMemory } from "../../shared/mem/bare_memory.ts";
 import { NULL_ORACLE } from "../../shared/mem/oracle.ts";
 import { SharedOracle } from "../../shared/mem/shared_oracle.ts";
@@ -19,7 +24,16 @@ import { KERNEL } from "./kernel.ts";
 import { MachineMemory } from "./engine/machine_memory.ts";
 import { withHistory } from "./engine/oracle_history.ts";
 import type { Recorder } from "./recorder.ts";
-import { callbackId, CB_SCENARIO_IRQ, CB_SCENARIO_NMI, type Scenario } from "./scenario.ts";
+import type { ConfigWord } from "../settings.ts";
+import {
+  callbackId,
+  CB_SCENARIO_IRQ,
+  CB_SCENARIO_NMI,
+  globalsOf,
+  nodesOf,
+  type Operation,
+  type Scenario,
+} from "./scenario.ts";
 import type { Limits, Programs } from "./engine/execution.ts";
 import { SharedState } from "./engine/state_words.ts";
 import type { MemoryModel } from "./engine/store_buffer.ts";
@@ -81,11 +95,52 @@ export function nmisOf({ nmi, nmis = 1 }: Scenario): number {
 export function injectionsOf(scenario: Scenario): number {
   return nmisOf(scenario) + (scenario.ticks ?? 0);
 }
-function shapeOf({ name, bytes = 1 << 20, cpus, nodes = 1 }: Scenario): MachineShape {
-  const shape = { bytes, cpus: cpus.length, nodes };
+/** CPUs that have a second task, in the order of their lanes. With PREEMPT_RT all have irq_work/N. */
+export function furtherOf(scenario: Scenario): readonly number[] {
+  const { cpus, tasks = [] } = scenario;
+  return isRt(scenario) ? cpus.map((_, cpu) => cpu) : tasks.map(({ cpu }) => cpu);
+}
+function isRt(scenario: Scenario): boolean {
+  return (globalsOf(scenario).rt ?? 0) !== 0;
+}
+/** The program of each lane: those of the CPUs, then those of their further tasks. */
+export function lanePrograms(scenario: Scenario): readonly (readonly Operation[])[] {
+  const { cpus, tasks = [] } = scenario;
+  return [...cpus, ...furtherOf(scenario).map((id) => tasks.find(({ cpu }) => cpu === id)?.program ?? [])];
+}
+/**
+ * Does the engine with a thread for each task know all that the scenario does? It does not move tasks to other CPUs.
+ */
+export function runsOnWorkers(scenario: Scenario): boolean {
+  return (globalsOf(scenario).migrate ?? 0) === 0;
+}
+/** Tasks of all CPUs. */
+export function lanesOfScenario(scenario: Scenario): number {
+  return scenario.cpus.length + furtherOf(scenario).length;
+}
+function isPreemptible(scenario: Scenario): boolean {
+  const { preempt = 0, rt = 0 } = globalsOf(scenario);
+  return preempt !== 0 || rt !== 0;
+}
+/** The oracle knows readers by the number of their task. */
+function oracleBlocks(scenario: Scenario): number {
+  return isPreemptible(scenario) ? MAX_TASKS << TASK_INDEX_SHIFT : scenario.cpus.length;
+}
+function shapeOf(scenario: Scenario): MachineShape {
+  const { name, bytes = 1 << 20, cpus } = scenario;
+  const { nodes, memless } = nodesOf(scenario);
+  const shape = { bytes, cpus: cpus.length, nodes, ...(memless && { memless }) };
   const problem = shapeProblem(shape);
   if (problem !== undefined) throw new RangeError(`scenario ${name}: ${problem}`);
-  if (shape.cpus > 10) throw new RangeError(`scenario ${name}: at most 10 CPUs`);
+  const lanes = lanesOfScenario(scenario);
+  if (lanes > 10) throw new RangeError(`scenario ${name}: at most 10 CPUs, further tasks included`);
+  const further = (scenario.tasks ?? []).map(({ cpu }) => cpu);
+  const isPossible = (cpu: number, i: number): boolean => cpu < cpus.length && further.indexOf(cpu) === i;
+  if (!further.every(isPossible)) throw new RangeError(`scenario ${name}: a CPU has two tasks at most`);
+  if (isRt(scenario) && globalsOf(scenario).nolock_variant === VARIANT_RFC) {
+    throw new RangeError(`scenario ${name}: the RFC variant of kfree_rcu_nolock() refused PREEMPT_RT`);
+  }
+  if (further.length > 0 && !isPreemptible(scenario)) throw new RangeError(`scenario ${name}: tasks need preempt`);
   return shape;
 }
 export function limitsOf(
@@ -97,24 +152,35 @@ export function limitsOf(
     nmis: nmisOf(scenario),
     nmiPoints,
     ticks: scenario.ticks ?? 0,
+    migrations: globalsOf(scenario).migrate ?? 0,
     filter,
     model,
   };
 }
 export function programsOf(scenario: Scenario, observer: Cpu): Programs {
-  const { cpus, final, invariant, kernel = KERNEL } = scenario;
+  const { final, invariant, kernel = KERNEL } = scenario;
   return {
-    cpus,
+    cpus: lanePrograms(scenario),
+    further: furtherOf(scenario),
+    ended: isRt(scenario) ? run_irq_workd : task_ended,
     ...(final === undefined ? {} : { final }),
     idle: (cpu) => {
       cpu.mem.take_pending(P_KICK);
-      schedule_until_woken(cpu);
+      if (hotplug_is_configured(cpu) && cpuhp_should_run(cpu)) cpuhp_thread_fun(cpu);
+      else schedule_until_woken(cpu);
     },
     nextTimer: (cpu) => kernel.nextTimer(cpu),
+    owes: (cpu) => kernel.owes?.(cpu) === true,
     ...(invariant === undefined ? {} : { invariant: () => invariant(observer) }),
   };
 }
-/** Connects every number that the scenario calls through. Several scenarios may live on one thread: the last one holds. */
+/** What a further task does when its program has ended. */
+function task_ended(cpu: Cpu): void {
+  do_exit(cpu, schedule_until_woken);
+}
+/**
+ * Connects every number that the scenario calls through. Several scenarios may live on one thread: the last one holds.
+ */
 export function bindScenario({ nmi, irq, callbacks = [], kernel = KERNEL }: Scenario): void {
   kernel.bind();
   if (nmi !== undefined) bind_callback(CB_SCENARIO_NMI, nmi);
@@ -156,8 +222,9 @@ export class Explorer {
     powerOn(scenario, map, new BareMemory(buffer, 0));
     this.memoryState = new SharedArrayBuffer(MachineMemory.sharedBytes(shape.bytes));
     const memory = new MachineMemory(map, buffer, this.memoryState);
-    this.state = new SharedState(shape.cpus, memory.words.length);
-    this.oracle = scenario.oracle === true ? SharedOracle.create(shape.bytes, shape.cpus) : undefined;
+    const lanes = lanesOfScenario(scenario);
+    this.state = new SharedState(lanes, memory.words.length);
+    this.oracle = scenario.oracle === true ? SharedOracle.create(shape.bytes, oracleBlocks(scenario)) : undefined;
     const oracle = this.oracle === undefined ? NULL_ORACLE : withHistory(this.oracle, () => this.engine);
     const programs = programsOf(scenario, observerOf(buffer, map));
     this.engine = new Engine(map, memory, this.state, oracle, programs, limitsOf(scenario, options));
@@ -165,6 +232,7 @@ export class Explorer {
     this.bind();
     (scenario.kernel ?? KERNEL).boot(cpu);
     scenario.setup?.(cpu);
+    arm_fault_injection(cpu);
     this.oracle?.snapshot();
     memory.takeSnapshot();
   }
@@ -194,7 +262,8 @@ export class Explorer {
   }
   private failure(message: string, strategy: Strategy): Failure {
     const { cpus, picks, steps } = this.engine;
-    const contexts = cpus.map((cpu) => `CPU ${cpu.id}: ${describe_context(cpu)}`);
+    const main = cpus.filter(({ task_index }) => task_index === 0); // The context is that of whoever runs there.
+    const contexts = main.map((cpu) => `CPU ${cpu.id}: ${describe_context(cpu)}`);
     return { message, schedule: picks, strategy: strategy.name, contexts, steps };
   }
 
@@ -258,10 +327,11 @@ function powerOn(scenario: Scenario, map: MachineMap, memory: BareMemory): void 
   memory.poke(globals, G.seed, 1);
   memory.poke(globals, G.panic_on_warn, 1);
   memory.poke(globals, G.online, (1 << map.shape.cpus) - 1);
-  for (const [word, value] of Object.entries(scenario.globals ?? {})) {
-    memory.poke(globals, G[word as keyof NonNullable<Scenario["globals"]>], value);
+  for (const [word, value] of Object.entries(globalsOf(scenario))) {
+    memory.poke(globals, G[word as ConfigWord], value);
   }
   if (scenario.nmi !== undefined) memory.poke(globals, G.nmi_handler, CB_SCENARIO_NMI);
   if (scenario.irq !== undefined) memory.poke(globals, G.irq_handler, CB_SCENARIO_IRQ);
   init_cpu_slots(memory, map);
+  for (const cpu of furtherOf(scenario)) init_further_task(memory, map, cpu);
 }

@@ -2,10 +2,13 @@
  * A finding: a failure that was shrunk and then showed itself twice again, with the token that shows it anywhere. How the
  * commands of the explorer print it, as text and as JSON.
  */
+import { programName } from "../program_name.ts";
+import { BareMemory } from "../../shared/mem/bare_memory.ts";
+import { dmesg } from "../report/dmesg.ts";
 import { describeFailure, failureJson, type FailureOrigin } from "../report/interleaving.ts";
 import type { Trace } from "../report/trace.ts";
 import { TraceRecorder } from "../report/trace_recorder.ts";
-import type { Failure } from "./explore.ts";
+import { furtherOf, lanePrograms, type Failure } from "./explore.ts";
 import { type Execution, play, playTwice } from "./playback.ts";
 import { failureKind, shrink } from "./shrink.ts";
 import { scheduleToText } from "./strategy.ts";
@@ -36,19 +39,28 @@ export function findingOf(subject: Subject, { picks }: Execution): Finding | und
 }
 
 export function describeFinding(finding: Finding): readonly string[] {
-  return describeFailure(finding.failure, traceOf(finding), originOf(finding));
+  const lines = describeFailure(finding.failure, traceOf(finding), originOf(finding));
+  const log = logOf(finding);
+  return log.length === 0 ? lines : [...lines, "", "What the CPUs printed:", ...log.map((line) => `  ${line}`)];
+}
+/** What the CPUs have printed in the execution that was played last: by traceOf(). */
+function logOf({ subject: { explorer } }: Finding): readonly string[] {
+  return dmesg(new BareMemory(explorer.buffer, 0), explorer.map);
 }
 /** The object that `--json` prints. Its keys are an interface: add to them, change none. */
 export function jsonFinding(finding: Finding): object {
   const { message, schedule } = finding.failure;
   const report = failureJson(finding.failure, traceOf(finding), originOf(finding));
-  return { message, schedule: scheduleToText(schedule), ...report };
+  const log = logOf(finding);
+  return { message, schedule: scheduleToText(schedule), ...report, ...(log.length > 0 && { log }) };
 }
 /** One more execution, watched step by step. */
 export function traceOf({ subject, failure }: Finding): Trace {
   const { explorer, scenario } = subject;
-  const lengths = scenario.cpus.map((program) => program.length);
-  const recorder = new TraceRecorder(explorer.map, new Int32Array(explorer.buffer), lengths, scenario.shared);
+  const further = furtherOf(scenario);
+  const lengths = lanePrograms(scenario).map((program) => program.length);
+  const words = new Int32Array(explorer.buffer);
+  const recorder = new TraceRecorder(explorer.map, words, lengths, scenario.shared, further);
   explorer.replay(failure.schedule, recorder);
   return recorder.trace();
 }
@@ -62,8 +74,6 @@ function originOf({ subject, token, seed }: Finding): FailureOrigin {
   };
 }
 
-/** As the user came here: in a checkout there is no `sheaf` on the path. */
 function commandLine(command: string, token: string): string {
-  const program = process.env["npm_lifecycle_event"] === "start" ? "npm start --" : "sheaf";
-  return `${program} ${command} ${token}`;
+  return `${programName()} ${command} ${token}`;
 }

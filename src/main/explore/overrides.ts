@@ -1,15 +1,16 @@
 /**
  * Overrides: what a search changes of the scenario as it is written. Options of the command line set them, shrinking
- * leaves out operations, and a token carries them as one letter and one number each.
+ * leaves out operations, and a token carries them as letters and a number each.
  */
 import { UsageError } from "../errors.ts";
 import { nmisOf } from "./explore.ts";
 import { MODELS } from "./options.ts";
 import type { MemoryModel } from "./engine/store_buffer.ts";
-import type { ConfigWord, Scenario } from "./scenario.ts";
+import { GLOBALS_LETTERS } from "../settings.ts";
+import { globalsOf, nodesOf, type Scenario } from "./scenario.ts";
 
 /** `model` is an index into MODELS. The other names are those of Scenario and of its globals. */
-type Setting = "nmis" | "ticks" | "model" | Exclude<ConfigWord, "panic_on_warn" | "poison_free">;
+type Setting = "nmis" | "ticks" | "model" | "nodes" | "memless" | keyof typeof GLOBALS_LETTERS;
 export interface Overrides extends Readonly<Partial<Record<Setting, number>>> {
   /** Operations that are left out, ascending; numbered through all CPUs, those of CPU 0 first. */
   readonly without?: readonly number[];
@@ -19,16 +20,9 @@ const LETTERS: Readonly<Record<Setting, string>> = {
   nmis: "N",
   ticks: "T",
   model: "M",
-  irqwork_mode: "I",
-  barrier_order: "B",
-  kernel_behaviour: "K",
-  spurious: "S",
-  tiny: "C",
-  nolock_variant: "V",
-  unbatched: "U",
-  nohz: "Z",
-  hooks: "H",
-  rcu_min_cached_objs: "P",
+  ...GLOBALS_LETTERS,
+  nodes: "NN",
+  memless: "NM",
 };
 const SETTINGS = Object.keys(LETTERS) as readonly Setting[];
 const WITHOUT = "X";
@@ -51,17 +45,22 @@ export function differing(scenario: Scenario, overrides: Overrides): Overrides {
 function ownValue(scenario: Scenario, name: Setting): number {
   if (name === "nmis") return nmisOf(scenario);
   if (name === "ticks") return scenario.ticks ?? 0;
-  return name === "model" ? 0 : (scenario.globals?.[name] ?? 0);
+  if (name === "model") return 0;
+  const { nodes, memless } = nodesOf(scenario);
+  if (name === "nodes") return nodes;
+  return name === "memless" ? Number(memless) : (globalsOf(scenario)[name] ?? 0);
 }
 
 /** The scenario as it is explored; the memory model is not a part of it. */
 export function withOverrides(scenario: Scenario, overrides: Overrides): Scenario {
-  const { nmis, ticks, model: _, without = [], ...globals } = overrides;
+  const { nmis, ticks, model: _, nodes, memless, without = [], ...globals } = overrides;
   let operation = 0;
   return {
     ...scenario,
     ...(nmis !== undefined && { nmis }),
     ...(ticks !== undefined && { ticks }),
+    ...(nodes !== undefined && { nodes }),
+    ...(memless !== undefined && { memless: memless !== 0 }),
     cpus: scenario.cpus.map((program) => program.filter(() => !without.includes(operation++))),
     globals: { ...scenario.globals, ...globals },
   };
@@ -81,11 +80,11 @@ export function formatOverrides(overrides: Overrides): string {
 export function parseOverrides(text: string): Overrides {
   const settings: Partial<Record<Setting, number>> = {};
   const without: number[] = [];
-  for (const [, letter, digits] of text.matchAll(/([A-Z])([0-9a-z]{1,7})/g)) {
+  for (const [, letters, digits] of text.matchAll(/([A-Z]+)([0-9a-z]{1,7})/g)) {
     const value = Number.parseInt(digits, RADIX);
-    const name = SETTINGS.find((each) => LETTERS[each] === letter);
+    const name = SETTINGS.find((each) => LETTERS[each] === letters);
     if (name !== undefined) settings[name] = value;
-    if (letter === WITHOUT) without.push(value);
+    if (letters === WITHOUT) without.push(value);
   }
   const overrides: Overrides = { ...settings, ...(without.length > 0 && { without }) };
   const isKnown = (settings.model ?? 0) < MODELS.length;

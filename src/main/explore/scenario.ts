@@ -1,6 +1,6 @@
 /**
- * Scenario: what every CPU runs, what the interrupts run, and what must hold. The form in which litmus tests, races of the
- * kernel and races of user code are given to the explorer.
+ * Scenario: what every CPU runs, what the interrupts run, and what must hold. The form in which litmus tests, races
+ * of the kernel and races of user code are given to the explorer.
  *
  * A scenario is rebuilt from its module on every thread that runs it, so it keeps nothing in JavaScript: what its
  * programs share lies in shared memory (get, set, result), and what is called through a number is in `callbacks`.
@@ -10,6 +10,9 @@ import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { FIRST_FREE_CALLBACK } from "../../shared/layout/callbacks.ts";
 import { Globals } from "../../shared/layout/globals.ts";
 import { type AnyStruct, element, type CallbackId } from "../../shared/mem/struct.ts";
+import { bugNamed, wordsOf } from "../bugs.ts";
+import { parseConfigWords } from "../config_option.ts";
+import type { GlobalsWords } from "../settings.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** One small piece of a program, run on its CPU. It must be deterministic given what it reads from shared memory. */
@@ -22,6 +25,11 @@ export interface Scenario {
   readonly summary?: string;
   /** Operations of each CPU; as many CPUs as lists. */
   readonly cpus: readonly (readonly Operation[])[];
+  /**
+   * A second task for some CPUs, at most one each. The machine must be preemptible: globals.preempt, or rt, where the
+   * task becomes irq_work/N once its program has ended.
+   */
+  readonly tasks?: readonly { readonly cpu: number; readonly program: readonly Operation[] }[];
   /** Functions that are called through a pointer: irq_work functions, RCU callbacks, ... Number: callbackId(index). */
   readonly callbacks?: readonly CallbackFn[];
   /** Runs on CPU 0 before everything else, alone, after boot. */
@@ -43,10 +51,16 @@ export interface Scenario {
   readonly nmiPoints?: readonly number[];
   /** Steps in one execution before it is a livelock (default 100,000). */
   readonly steps?: number;
-  /** Machine: bytes (default 1 MiB), nodes (default 1), words of globals. */
+  /** Machine: words of --config, such as "tiny"; these come first, what is said below comes on top. */
+  readonly config?: readonly string[];
+  /** Machine: bytes (default 1 MiB), nodes (default 1), whether the last one has memory (default: it has). */
   readonly bytes?: number;
   readonly nodes?: number;
-  readonly globals?: Partial<Record<ConfigWord, number>>;
+  readonly memless?: boolean;
+  /** Machine: words of globals; those that are left out are 0. */
+  readonly globals?: GlobalsWords;
+  /** Machine: known bugs that it has, by name ('sheaf list bugs'). */
+  readonly bugs?: readonly string[];
   /** What the machine boots (default: the whole kernel). */
   readonly kernel?: Kernel;
   /** What lies in the first page, for reports: races of users' own code keep their shared struct there. */
@@ -54,24 +68,23 @@ export interface Scenario {
   /** True: an oracle watches every object, reader, grace period and barrier. */
   readonly oracle?: boolean;
 }
-/** Words of globals that a scenario may set; the others, and those it leaves out, are 0. */
-export type ConfigWord =
-  | "irqwork_mode"
-  | "barrier_order"
-  | "kernel_behaviour"
-  | "spurious"
-  | "tiny"
-  | "panic_on_warn"
-  | "poison_free"
-  | "nolock_variant"
-  | "unbatched"
-  | "nohz"
-  | "hooks"
-  | "rcu_min_cached_objs";
-
 /** Declares a scenario: the identity, with the type. */
 export function scenario(of: Scenario): Scenario {
   return of;
+}
+
+/** The words of globals that a scenario asks for. */
+export function globalsOf({ config, globals, bugs }: Scenario): GlobalsWords {
+  const words = config === undefined ? (globals ?? {}) : { ...parseConfigWords("explore", config).globals, ...globals };
+  return bugs === undefined ? words : { ...words, ...wordsOf(bugs.map(bugNamed), words) };
+}
+/** The nodes that it asks for. */
+export function nodesOf({ config = [], nodes, memless }: Scenario): {
+  readonly nodes: number;
+  readonly memless: boolean;
+} {
+  const settings = parseConfigWords("explore", config);
+  return { nodes: nodes ?? settings.nodes ?? 1, memless: memless ?? settings.memless ?? false };
 }
 
 /** Callback numbers that the explorer binds to the handlers of the scenario. */

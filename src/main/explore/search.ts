@@ -9,7 +9,7 @@
 import { setImmediate } from "node:timers/promises";
 import { Coverage } from "./coverage.ts";
 import type { CoverageCounts } from "./coverage_counts.ts";
-import { type Explorer, type Failure, LEARNING } from "./explore.ts";
+import { type Explorer, type Failure, lanePrograms, LEARNING } from "./explore.ts";
 import { RandomWalk } from "./strategies/random_walk.ts";
 import type { Strategy } from "./strategy.ts";
 
@@ -72,7 +72,7 @@ class Search {
 
   constructor(explorer: Explorer, limits: SearchLimits, onProgress: (state: SearchState) => void) {
     this.explorer = explorer;
-    this.coverage = new Coverage(explorer.engine.cpus, explorer.scenario.cpus);
+    this.coverage = new Coverage(explorer.engine.cpus, lanePrograms(explorer.scenario));
     this.limits = limits;
     this.onProgress = onProgress;
   }

@@ -11,6 +11,7 @@ export const NMI_TO = 128; // + lane: to a lane that is blocked or idle
 export const TICK = 2; // one tick of machine time
 export const TIME = 3; // a tick, because nobody can run: the default then
 export const IRQ = 192; // + number of the pending bit: the running lane takes a pending interrupt now
+export const MIGRATE = 224; // + lane: the running lane, at a migration point, and that lane exchange their CPUs
 export const DRAIN = 256; // + lane + 16 * entry: a buffered store reaches memory (--tso, --pso)
 
 export interface DecisionPoint {

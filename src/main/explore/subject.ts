@@ -3,6 +3,7 @@
  * the way from there to a token and back.
  */
 import { MachineBug } from "../../shared/base/verdict.ts";
+import { clashOf } from "../config_option.ts";
 import { UsageError } from "../errors.ts";
 import { type CatalogueEntry, findScenarios } from "./catalogue.ts";
 import { codeFingerprint } from "./code_fingerprint.ts";
@@ -10,7 +11,7 @@ import { configurationFingerprint, describeConfiguration } from "./configuration
 import { Explorer, type ExplorerOptions } from "./explore.ts";
 import { differing, modelOf, type Overrides, withOverrides } from "./overrides.ts";
 import { type Execution, verdictOf } from "./playback.ts";
-import type { Scenario } from "./scenario.ts";
+import { globalsOf, type Scenario } from "./scenario.ts";
 import type { Token } from "./token.ts";
 
 export interface Subject {
@@ -33,6 +34,10 @@ export function openSubject(
 ): Subject {
   const overrides = differing(entry.scenario, wanted);
   const scenario = withOverrides(entry.scenario, overrides);
+  const clash = clashOf(globalsOf(scenario));
+  if (clash !== undefined) {
+    throw new UsageError(`scenario ${scenario.name}: --config ${clash.join(" and ")} exclude each other`);
+  }
   try {
     return { entry, overrides, scenario, explorer: new Explorer(scenario, { ...options, model: modelOf(overrides) }) };
   } catch (error) {

@@ -31,9 +31,9 @@ export type { CallbackId, Field, Inner, Ptr, StructDef } from "../../shared/mem/
 export type { Memory } from "../../shared/mem/memory.ts";
 
 // Scenarios on the machine.
+export type { ConfigWord } from "../settings.ts";
 export {
   callbackId,
-  type ConfigWord,
   get,
   type Operation,
   result,

@@ -4,6 +4,7 @@ import { either } from "../values.ts";
 import irqWorkClaim from "./irq_work_claim.ts";
 import E14 from "./irq_work_E14_publication.ts";
 import E15 from "./irq_work_E15_sync.ts";
+import E16 from "./irq_work_E16_two_waiters.ts";
 import irqWorkFromNmi from "./irq_work_from_nmi.ts";
 import irqWorkSelfIpi from "./irq_work_self_ipi.ts";
 import irqWorkSync from "./irq_work_sync_idle.ts";
@@ -18,6 +19,7 @@ import E23 from "./kvfree_E23_lock_dropped.ts";
 import E24 from "./kvfree_E24_lazy_monitor.ts";
 import E25 from "./kvfree_E25_shrinker.ts";
 import E26 from "./kvfree_E26_monitor.ts";
+import E27 from "./kvfree_E27_rt_deferral.ts";
 import E6 from "./kvfree_E6_rcu_barrier.ts";
 import E7 from "./kvfree_E7_barrier.ts";
 import E8 from "./kvfree_E8_readers.ts";
@@ -54,6 +56,7 @@ import T25 from "./rcu_T25_nmi_from_idle.ts";
 import T25b from "./rcu_T25b_nmi_in_irq.ts";
 import T26 from "./rcu_T26_irqs_off.ts";
 import T26ticks from "./rcu_T26_irqs_off_tick.ts";
+import T27 from "./rcu_T27_preempted.ts";
 import T28 from "./rcu_T28_expedited.ts";
 import T3 from "./rcu_T3_mp.ts";
 import T4ticks from "./rcu_T4_long_reader_tick.ts";
@@ -72,9 +75,9 @@ import spinlock from "./spinlock_exclusion.ts";
 // prettier-ignore
 export const CATALOGUE: readonly Litmus[] = [
   T1, T2, T3, T4, T4ticks, T5, T6, T7, T8, T9, T9b, T10, T11, T12, T15, T16, T17, T18, T19, T20, T21, T21ticks, T22, T23,
-  T24, T25, T25b, T26, T26ticks, ...T28,
-  E1, E2, E3, ...E4, E5, E5ticks, ...E6, ...E7, ...E8, E9, ...E10, ...E11, ...E12, ...E13, E14, E15, E17, E18, E19, ...E20,
-  E21, ...E22, E23, E24, ...E25, ...E26,
+  T24, T25, T25b, T26, T26ticks, ...T27, ...T28,
+  E1, E2, E3, ...E4, E5, E5ticks, ...E6, ...E7, ...E8, E9, ...E10, ...E11, ...E12, ...E13, E14, E15, E16, E17, E18, E19, ...E20,
+  E21, ...E22, E23, E24, ...E25, ...E26, E27,
   irqWorkClaim, irqWorkSelfIpi, irqWorkFromNmi, irqWorkSync,
   ...llistTable, llistPushPushDrain, localTrylock, spinlock, slabWord, barnExchange,
 ];

@@ -4,5 +4,4 @@ export const LEFT_OUT: readonly { readonly names: readonly string[]; readonly re
     names: ["T13", "T14"],
     reason: "allowed by the kernel's memory model, but not reachable where loads execute in program order",
   },
-  { names: ["T27", "E16", "E27"], reason: "need PREEMPT_RT tasks, which this version does not have" },
 ];

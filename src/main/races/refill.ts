@@ -42,5 +42,6 @@ export default [
     name: "refill-remote-free-alloc",
     summary: "the refill of a sheaf from a slab against a free into it, and an allocation of what was freed",
     cpus: [[refill], [slabFree(0)], [allocFromSlab]],
+    steps: 5_000, // Some 400 are enough; a broken list is walked for ever.
   }),
 ];

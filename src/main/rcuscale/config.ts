@@ -92,7 +92,7 @@ export const SCALE_OPTIONS: readonly OptionSpec[] = [
 export function parseScaleConfig(options: Options): ScaleConfig {
   const count = (name: string, max: number): number => parseCount(`--${name}`, options.text(name) ?? "", 1, max);
   const { nodes, ...words } = parseConfigWords(options.text("config"));
-  const shape = parseShape(options, nodes);
+  const shape = parseShape(options, { nodes });
   const head = parseChoice("--head", options.text("head") ?? "", ["8", "16"]) === "8" ? 8 : 16;
   const config: ScaleConfig = {
     shape,
@@ -160,16 +160,14 @@ export function machineConfig({ shape, seed, variant, unbatched, unpolled, cache
   return {
     shape,
     seed,
-    spurious: 0,
-    tiny: false,
-    irqwork: IRQWORK.prompt,
-    barrierOrder: BARRIER_ORDER.dfdrk,
-    kernelBehaviour: unpolled ? KB_UNPOLLED : 0,
-    nolockVariant: VARIANT[variant],
-    unbatched,
-    hooks: 0,
-    rcuMinCachedObjs: cached,
-    poisonFree: false,
+    globals: {
+      irqwork_mode: IRQWORK.prompt,
+      barrier_order: BARRIER_ORDER.dfdrk,
+      kernel_behaviour: unpolled ? KB_UNPOLLED : 0,
+      nolock_variant: VARIANT[variant],
+      unbatched: unbatched ? 1 : 0,
+      rcu_min_cached_objs: cached,
+    },
   };
 }
 /** What its CPUs are to do. */

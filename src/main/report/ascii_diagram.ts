@@ -13,19 +13,20 @@ const NARROWEST = 30;
 
 /** @returns lines; CPUs that do nothing decisive have no column. */
 export function asciiDiagram(trace: Trace): readonly string[] {
-  const [names, ...lines] = layOut(diagramOf(trace, (rows) => layOut(rows).length <= MOST_LINES + 1));
-  return [names, names.replaceAll(/CPU \d+/g, (name) => "-".repeat(name.length)), ...lines].map(toAscii);
+  const lay = (rows: readonly Row[]): readonly string[] => layOut(rows, trace.names);
+  const [names, ...lines] = lay(diagramOf(trace, (rows) => lay(rows).length <= MOST_LINES + 1));
+  return [names, names.replaceAll(/CPU \d+'?/g, (name) => "-".repeat(name.length)), ...lines].map(toAscii);
 }
 
 /** The names of the CPUs, then the rows. */
-function layOut(rows: readonly Row[]): readonly string[] {
+function layOut(rows: readonly Row[], names: readonly string[]): readonly string[] {
   const ofCpus = rows.filter((row) => "cpu" in row);
   const cpus = [...new Set(ofCpus.map(({ cpu }) => cpu))].toSorted((a, b) => a - b);
   const widths = shareOut(cpus.map((cpu) => widest(ofCpus.filter((row) => row.cpu === cpu))));
   const line = (at: (cpu: number) => string): string =>
     (" ".repeat(INDENT) + cpus.map((cpu, i) => at(cpu).padEnd(widths[i] + GAP)).join("")).trimEnd();
   return [
-    line((cpu) => `CPU ${cpu}`),
+    line((cpu) => names[cpu]),
     ...ofCpus.flatMap((row) =>
       cell(row, widths[cpus.indexOf(row.cpu)]).map((text) => line((cpu) => (cpu === row.cpu ? text : ""))),
     ),

@@ -1,6 +1,6 @@
 /**
- * What the allocator's own objects are: the structs of a cache, its per-CPU sheaves and counters, its nodes, barns and
- * sheaves. Found by a walk over all caches as memory is at that moment, from outside and without steps; a list that is
+ * What the allocator's own objects are: the structs of a cache, its per-CPU sheaves and counters, its nodes, barns,
+ * sheaves and order of objects. Found by a walk over all caches as memory is at that moment, from outside and without steps; a list that is
  * being changed is followed as far as it makes sense.
  */
 import { Globals } from "../../shared/layout/globals.ts";
@@ -9,12 +9,13 @@ import {
   KmemCache,
   KmemCacheNode,
   KmemCachePerNode,
-  KmemCacheStats,
   NodeBarn,
+  RandomSeq,
   SlabGlobals,
   SlabSheaf,
   SlubPercpuSheaves,
 } from "../../shared/layout/slab.ts";
+import { KmemCacheStats } from "../../shared/layout/slab_stat.ts";
 import { ListHead } from "../../shared/layout/types.ts";
 import { cache_name } from "../../shared/linux/mm/slub/cache_name.ts";
 import type { Memory } from "../../shared/mem/memory.ts";
@@ -41,7 +42,7 @@ interface Part {
 
 const { slab: SLAB } = Globals.offset;
 const { slab_caches, kmem_cache: KMEM_CACHE, kmem_cache_node: KMEM_CACHE_NODE, percpu: PERCPU } = SlabGlobals.offset;
-const { cpu_sheaves: CPU_SHEAVES, list: LIST, per_node: PER_NODE } = KmemCache.offset;
+const { cpu_sheaves: CPU_SHEAVES, list: LIST, per_node: PER_NODE, random_seq: RANDOM_SEQ } = KmemCache.offset;
 const { sheaves_full, sheaves_empty } = NodeBarn.offset;
 const { main, spare, rcu_free } = SlubPercpuSheaves.offset;
 const BARN_LISTS = [["full", sheaves_full] as const, ["empty", sheaves_empty] as const];
@@ -75,7 +76,7 @@ export class CacheParts {
         ? this.perCpuPart(s, start, address)
         : isNode
           ? this.nodePart(s, start)
-          : (this.barnPart(s, start) ?? this.sheafPart(s, start));
+          : (this.barnPart(s, start) ?? this.sheafPart(s, start) ?? this.orderPart(s, start));
       if (found !== undefined) return found;
     }
     return this.looseSheaf(object);
@@ -115,6 +116,10 @@ export class CacheParts {
       return { name: `${cache_name(this, s)}.node${node}`, arrow: ".", struct: KmemCacheNode, start };
     }
     return undefined;
+  }
+  private orderPart(s: Cache, start: number): Part | undefined {
+    if (this.mem.peek(s, RANDOM_SEQ) !== start) return undefined;
+    return { name: `${cache_name(this, s)}.random_seq`, arrow: ".", struct: RandomSeq, start };
   }
   private barnPart(s: Cache, start: number): Part | undefined {
     for (const [node, slot] of this.perNode(s)) {

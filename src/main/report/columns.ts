@@ -7,17 +7,18 @@ export const WIDTH = 98;
 const MOST_COLUMNS = 4;
 const SEPARATOR = " | ";
 
-/** @returns lines; the first two name the CPUs. */
-export function columns(rows: readonly Row[], cpus: number): readonly string[] {
+/** @param names  of the CPUs. @returns lines; the first two name them. */
+export function columns(rows: readonly Row[], names: readonly string[]): readonly string[] {
+  const cpus = names.length;
   const inColumns = cpus <= MOST_COLUMNS;
   const width = inColumns ? Math.floor((WIDTH - SEPARATOR.length * (cpus - 1)) / cpus) : WIDTH - 7;
   const place = (cpu: number, text: string): string => {
-    if (!inColumns) return `CPU ${cpu}${cpu < 10 ? " " : ""}  ${text}`;
+    if (!inColumns) return `${names[cpu].padEnd(6)}  ${text}`;
     const cells = Array.from({ length: cpus }, (_, i) => (i === cpu ? text : "").padEnd(width));
     return cells.join(SEPARATOR).trimEnd();
   };
-  const names = Array.from({ length: cpus }, (_, cpu) => `CPU ${cpu}`.padEnd(width));
-  const header = inColumns ? [names.join(SEPARATOR).trimEnd(), names.map(() => "-".repeat(width)).join("-+-")] : [];
+  const heads = names.map((name) => name.padEnd(width));
+  const header = inColumns ? [heads.join(SEPARATOR).trimEnd(), heads.map(() => "-".repeat(width)).join("-+-")] : [];
   return [
     ...header,
     ...rows.flatMap((row) => ("line" in row ? [rule(row.line)] : cell(row, width).map((line) => place(row.cpu, line)))),

@@ -3,7 +3,7 @@
  * stands, the object's life, and how to see it again. Plain ASCII of less than 100 columns, to be pasted into a mail.
  */
 import type { Failure } from "../explore/explore.ts";
-import { DRAIN, GO, IRQ, NMI, NMI_TO, SWITCH, TICK, TIME, type Schedule } from "../explore/strategy.ts";
+import { DRAIN, GO, IRQ, MIGRATE, NMI, NMI_TO, SWITCH, TICK, TIME, type Schedule } from "../explore/strategy.ts";
 import { columns, WIDTH } from "./columns.ts";
 import { shorten } from "./outline.ts";
 import { pageOf } from "./selection.ts";
@@ -32,14 +32,14 @@ const LEVEL_NAMES = ["task", "irq", "nmi"] as const;
 export function describeFailure(failure: Found, trace: Trace, origin: FailureOrigin): readonly string[] {
   const { property, about, biography } = partsOf(failure, trace);
   const { seed, token, replayCommand, shrinkCommand } = origin;
-  const decisions = failure.schedule.slice(0, MOST_DECISIONS).map((pick) => describePick(pick));
+  const decisions = failure.schedule.slice(0, MOST_DECISIONS).map((pick) => describePick(pick, trace.names));
   const more = failure.schedule.length - decisions.length;
   if (more > 0) decisions.push(`and ${more} more`);
   const lines = [
     ...paragraph(`FAILURE of ${origin.scenario}: ${property}`, 0),
     ...about.flatMap((line) => paragraph(line, 2)),
     "",
-    ...columns([...pageOf(trace), { line: ending(property) }], trace.cpus),
+    ...columns([...pageOf(trace), { line: ending(property) }], trace.names),
     "",
     "How the machine stands:",
     ...trace.finalState.flatMap((line) =>
@@ -68,7 +68,7 @@ export function failureJson(failure: Found, trace: Trace, origin: FailureOrigin)
     biography,
     strategy: failure.strategy,
     seed: origin.seed,
-    decisions: failure.schedule.map((pick) => ({ ...pick, text: describePick(pick) })),
+    decisions: failure.schedule.map((pick) => ({ ...pick, text: describePick(pick, trace.names) })),
     steps_left_out: steps.length - told.length,
     steps: told.map(({ frame, path, method, word, writes, before, after }) => {
       const { cpu, level, name } = frame;
@@ -104,14 +104,15 @@ function ending(property: string): string {
 }
 
 /** A decision in words: "NMI before access 23 of CPU 0". */
-function describePick({ lane, access, choice }: Schedule[number]): string {
-  const when = `before access ${access} of CPU ${lane}`;
+function describePick({ lane, access, choice }: Schedule[number], names: readonly string[]): string {
+  const when = `before access ${access} of ${names[lane]}`;
   if (choice === NMI) return `NMI ${when}`;
   if (choice === TICK || choice === TIME) return `tick ${when}`;
-  if (choice >= DRAIN) return `a store of CPU ${(choice - DRAIN) & 15} reaches memory ${when}`;
+  if (choice >= DRAIN) return `a store of ${names[(choice - DRAIN) & 15]} reaches memory ${when}`;
+  if (choice >= MIGRATE) return `the tasks of CPUs ${lane} and ${choice - MIGRATE} exchange their CPUs ${when}`;
   if (choice >= IRQ) return `${bits(PENDING_BITS, 1 << (choice - IRQ))} interrupt ${when}`;
-  if (choice >= NMI_TO) return `NMI on CPU ${choice - NMI_TO} ${when}`;
-  return choice === GO ? `CPU ${lane} goes on ${when}` : `CPU ${choice - SWITCH} runs ${when}`;
+  if (choice >= NMI_TO) return `NMI on ${names[choice - NMI_TO]} ${when}`;
+  return choice === GO ? `${names[lane]} goes on ${when}` : `${names[choice - SWITCH]} runs ${when}`;
 }
 
 const paragraph = (text: string, indent: number): readonly string[] => wrap(text, WIDTH, indent, 2);

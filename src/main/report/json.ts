@@ -2,7 +2,7 @@
 import { formatHooks } from "../behaviour_options.ts";
 import type { TortureResult } from "../torture/run.ts";
 
-export function jsonReport({ config, verdict, elapsedMs, summary, failures }: TortureResult): string {
+export function jsonReport({ config, verdict, elapsedMs, summary, failures, log }: TortureResult): string {
   const { nmis, kfreeRcuNolock, kfreeRcu, bnodes } = summary;
   return JSON.stringify({
     verdict,
@@ -13,6 +13,7 @@ export function jsonReport({ config, verdict, elapsedMs, summary, failures }: To
     variant: config.variant,
     hooks: formatHooks(config.hooks),
     head: config.head,
+    config: config.words,
     ops: summary.ops,
     nmis: nmis.controller + nmis.local,
     irqs: summary.irqs,
@@ -47,6 +48,15 @@ export function jsonReport({ config, verdict, elapsedMs, summary, failures }: To
     kmalloc_nolock: summary.kmallocNolock,
     kfree_nolock: summary.kfreeNolock,
     reader_age: summary.readerAge,
+    migrations: summary.migrations,
+    hotplug: { offlines: summary.hotplug.offlines, lost_interrupts: summary.hotplug.lostInterrupts },
+    faults: {
+      pages: summary.faults.pages,
+      objects: summary.faults.objects,
+      short_refills: summary.faults.shortRefills,
+    },
+    slub_reports: summary.slabReports,
     failures,
+    log,
   });
 }

@@ -43,6 +43,7 @@ export function outline(trace: Trace, chosen: ReadonlySet<Step>, gaps: boolean):
 
 class Outline {
   readonly rows: Row[] = [];
+  private readonly names: readonly string[];
   private readonly chosen: ReadonlySet<Step>;
   private readonly gaps: boolean;
   /** Frames with chosen steps, in them or in what interrupted them. */
@@ -67,6 +68,7 @@ class Outline {
   private ticks = "";
 
   constructor(trace: Trace, chosen: ReadonlySet<Step>, gaps: boolean) {
+    this.names = trace.names;
     this.chosen = chosen;
     this.gaps = gaps;
     this.shown = framesOf(trace, chosen);
@@ -123,7 +125,7 @@ class Outline {
     if (cpu !== this.cpu && this.cpu !== -1) {
       const { blocked = false, isIdle = true } = this.switched ?? {};
       const why = isIdle ? "is idle" : blocked ? "blocked" : "preempted";
-      this.rows.push({ line: `CPU ${cpu} runs (CPU ${this.cpu} ${why})` });
+      this.rows.push({ line: `${this.names[cpu]} runs (${this.names[this.cpu]} ${why})` });
     }
     this.cpu = cpu;
     this.switched = undefined;

@@ -57,9 +57,10 @@ export class Reporter {
   }
 
   end(result: TortureResult): void {
-    const { verdict, failures, cpus, interrupted, elapsedMs } = result;
+    const { verdict, failures, cpus, interrupted, elapsedMs, log } = result;
     if (this.onProgressLine) this.output.progress?.("");
     if (!this.quiet) this.table(result);
+    if (!this.quiet || failures.length > 0) for (const line of log) this.output.out(line);
     if (failures.length > 0) this.fail(verdict, failures, cpus);
     const when = interrupted ? ` (interrupted after ${(elapsedMs / 1000).toFixed(1)} s)` : "";
     this.output.out(`${PREFIX}--- End of test: ${colour(verdict)}${when}: ${describeParameters(this.config)}`);

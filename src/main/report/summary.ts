@@ -3,6 +3,7 @@
  * a running machine it is a number of slightly different moments.
  */
 import { CONTEXT_NAMES, CpuCounters } from "../../shared/layout/cpu.ts";
+import { FaultInject } from "../../shared/layout/fault_inject.ts";
 import { Globals } from "../../shared/layout/globals.ts";
 import { KvfreeCounters } from "../../shared/layout/kvfree_rcu.ts";
 import type { MachineMap } from "../../shared/layout/map.ts";
@@ -10,7 +11,8 @@ import { NolockRfcCounters } from "../../shared/layout/nolock_rfc.ts";
 import { PerCpu } from "../../shared/layout/percpu.ts";
 import { POINT_NAMES } from "../../shared/layout/points.ts";
 import { RcuData, RcuState } from "../../shared/layout/rcu.ts";
-import { KmemCache, KmemCacheStats, SlabGlobals, SlubCpu, STAT_NAMES } from "../../shared/layout/slab.ts";
+import { KmemCache, SlabGlobals, SlubCpu } from "../../shared/layout/slab.ts";
+import { KmemCacheStats, STAT_NAMES } from "../../shared/layout/slab_stat.ts";
 import { RCU_TORTURE_PIPE_LEN, TortureCpu } from "../../shared/layout/torture.ts";
 import { ListHead } from "../../shared/layout/types.ts";
 import type { BareMemory } from "../../shared/mem/bare_memory.ts";
@@ -35,6 +37,7 @@ const {
   slub: SLUB,
   rcu_data: RCU_DATA,
   torture: TORTURE,
+  fault_inject: FAULT_INJECT,
 } = PerCpu.offset;
 const { rcu_state: RCU_STATE, slab: SLAB } = Globals.offset;
 const { slab_caches: SLAB_CACHES } = SlabGlobals.offset;
@@ -102,7 +105,15 @@ export interface Summary {
   /** Counters of all caches, those that are gone included, under their kernel names. */
   readonly slab: Readonly<Record<(typeof STAT_NAMES)[number], number>>;
   readonly caches: number;
+  /** Of tasks to other CPUs. */
+  readonly migrations: number;
+  /** How often CPUs went offline, and interrupts that were sent to them there. */
+  readonly hotplug: { readonly offlines: number; readonly lostInterrupts: number };
   readonly memoryShort: number;
+  /** Reports of slub debugging. */
+  readonly slabReports: number;
+  /** Allocations that were made to fail (lowmem, failslab), and sheaves that were filled in part for lack of memory. */
+  readonly faults: { readonly pages: number; readonly objects: number; readonly shortRefills: number };
 }
 
 export function summarise(mem: BareMemory, map: MachineMap, control: Control, oracle: SharedOracle): Summary {
@@ -177,7 +188,15 @@ export function summarise(mem: BareMemory, map: MachineMap, control: Control, or
     ) as Summary["nolockRfc"],
     slab: slabStats(mem, map, sum),
     caches: sum(TORTURE, t.caches),
+    migrations: sum(COUNTERS, c.migrations),
+    hotplug: { offlines: sum(COUNTERS, c.offlines), lostInterrupts: sum(COUNTERS, c.lost_interrupts) },
     memoryShort: sum(TORTURE, t.kmalloc_failed),
+    slabReports: sum(SLUB, SlubCpu.offset.slab_reports),
+    faults: {
+      pages: sum(FAULT_INJECT, FaultInject.offset.fail_page_alloc),
+      objects: sum(FAULT_INJECT, FaultInject.offset.failslab),
+      shortRefills: sum(FAULT_INJECT, FaultInject.offset.sheaf_refills_short),
+    },
   };
 }
 

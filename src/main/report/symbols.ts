@@ -69,7 +69,7 @@ export function fieldAt(base: string, arrow: string, struct: AnyStruct, offset: 
     return { name: offset === 0 ? base : `${base} + ${offset}`, field: "", ctype: "" };
   }
   const { count, ctype } = field;
-  const bytes = isFlexible(field) ? 8 : field.size / count;
+  const bytes = isFlexible(field) ? (ctype === "u32" ? 4 : 8) : field.size / count; // Else pointers.
   const index = Math.floor((offset - field.offset) / bytes);
   const id = `${struct.name}.${field.name}`;
   const name = OBVIOUS.has(id) ? base : `${base}${arrow}${field.name}${count === 1 ? "" : `[${index}]`}`;

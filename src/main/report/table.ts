@@ -46,6 +46,10 @@ export function summaryTable(summary: Summary, elapsedMs: number): readonly stri
     ["barriers", parts({ rcu: summary.rcuBarriers, kvfree_rcu: summary.kvfreeBarriers })],
     ["caches", `${count(summary.caches)} created and destroyed`],
     ["reader age", histogram(summary.readerAge)],
+    ...faultRows(summary),
+    ...(summary.migrations === 0 ? [] : [["migrations", count(summary.migrations)] as const]),
+    ...hotplugRows(summary),
+    ...(summary.slabReports === 0 ? [] : [["slub reports", count(summary.slabReports)] as const]),
     ...(summary.memoryShort === 0 ? [] : [["out of memory", `${count(summary.memoryShort)} kmalloc() calls`] as const]),
   ];
   const width = Math.max(...rows.map(([what]) => what.length));
@@ -57,6 +61,20 @@ function kfreeRcuParts({ kfreeRcu }: Summary): Readonly<Record<string, number>> 
   const { sheaf, krc, bulk, vmalloc, synchronous, callRcu } = kfreeRcu;
   if (callRcu > 0) return { call_rcu: callRcu, synchronous };
   return { sheaf, bulk: bulk - vmalloc, "bulk (vmalloc)": vmalloc, list: krc - bulk, synchronous };
+}
+
+function hotplugRows({ hotplug: { offlines, lostInterrupts } }: Summary): readonly Row[] {
+  if (offlines === 0) return [];
+  return [["CPUs offline", `${count(offlines)} times, ${count(lostInterrupts)} interrupts lost`]];
+}
+/** What was made to fail, and some of what that led to. */
+function faultRows({ faults, slab }: Summary): readonly Row[] {
+  const { pages, objects, shortRefills } = faults;
+  if (pages + objects === 0) return [];
+  return [
+    ["made to fail", parts({ "allocations of pages": pages, objects })],
+    ["  led to", parts({ "smaller slabs": slab.ORDER_FALLBACK, "sheaves filled in part": shortRefills })],
+  ];
 }
 
 /** kfree_rcu_nolock() of February 2026: what found no sheaf, and how long it relied on the lazy irq_work alone. */
@@ -88,7 +106,7 @@ function pointTable({ points }: Summary): readonly string[] {
 }
 
 /** Points that were visited, but at which no NMI came. */
-export function missedPoints({ points }: Summary): readonly string[] {
+export function missedPoints({ points }: Pick<Summary, "points">): readonly string[] {
   return Object.entries(points)
     .filter(([, { visited, controller, local }]) => visited > 0 && controller + local === 0)
     .map(([name]) => name);

@@ -49,7 +49,8 @@ type Between =
 export type TraceEvent = Step | Between;
 
 export interface Trace {
-  readonly cpus: number;
+  /** Of the lanes that `cpu` counts: "CPU 0", ...; second tasks of CPUs, if there are any, come behind the CPUs. */
+  readonly names: readonly string[];
   readonly events: readonly TraceEvent[];
   /** Names of the objects that were touched or pointed to, by address. */
   readonly objects: ReadonlyMap<number, string>;

@@ -19,6 +19,7 @@ export class TraceRecorder implements Recorder {
   private readonly map: MachineMap;
   private readonly mem: BareMemory;
   private readonly programLengths: readonly number[];
+  private readonly further: readonly number[];
   private readonly symbols: HeapSymbols;
   private readonly events: TraceEvent[] = [];
   /** One array for each path: there are far fewer of them than steps. */
@@ -26,13 +27,27 @@ export class TraceRecorder implements Recorder {
   /** Innermost frame of each CPU. */
   private readonly frames: (Frame | undefined)[];
 
-  /** @param words  memory of the machine. @param programLengths  operations of each CPU. @param shared  scenario.shared */
-  constructor(map: MachineMap, words: Int32Array, programLengths: readonly number[], shared?: AnyStruct) {
+  /**
+   * @param words   memory of the machine. @param programLengths  operations of each lane. @param shared  scenario.shared
+   * @param further CPUs with a second task, in the order of their lanes
+   */
+  constructor(
+    map: MachineMap,
+    words: Int32Array,
+    programLengths: readonly number[],
+    shared?: AnyStruct,
+    further: readonly number[] = [],
+  ) {
     this.map = map;
     this.mem = new BareMemory(words.buffer as SharedArrayBuffer, 0);
     this.programLengths = programLengths;
     this.symbols = new HeapSymbols(map, this.mem, shared);
-    this.frames = Array.from({ length: map.shape.cpus }, () => undefined);
+    this.further = further;
+    this.frames = Array.from({ length: map.shape.cpus + further.length }, () => undefined);
+  }
+  private nameOf(lane: number): string {
+    const { cpus } = this.map.shape;
+    return lane < cpus ? `CPU ${lane}` : `CPU ${this.further[lane - cpus]}'`;
   }
 
   /** What was recorded. To be called while memory is as the execution left it. */
@@ -40,7 +55,7 @@ export class TraceRecorder implements Recorder {
     const { map, mem, symbols, events } = this;
     const stands = this.frames.map((frame) => this.lastCall(frame));
     return {
-      cpus: map.shape.cpus,
+      names: this.frames.map((_, lane) => this.nameOf(lane)),
       events,
       finalState: finalState(map, mem, symbols, stands),
       objects: symbols.objects,

@@ -35,6 +35,7 @@ export const PENDING_BITS: Bits = [
   [C.P_IRQ_WORK, "IRQ_WORK"],
   [C.P_IRQ_WORK_LATE, "IRQ_WORK_LATE"],
   [C.P_HRTIMER, "HRTIMER"],
+  [C.P_RESCHED, "RESCHED"],
 ];
 const IRQ_WORK_BITS: Bits = [
   [IRQ_WORK_PENDING, "PENDING"],

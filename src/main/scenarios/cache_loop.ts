@@ -98,7 +98,7 @@ function offer_more(cpu: Cpu, s: Ptr<"kmem_cache">): void {
 function create(cpu: Cpu): Ptr<"kmem_cache"> {
   const size = MIN_SIZE + 8 * random_below(cpu, (MAX_SIZE - MIN_SIZE) / 8 + 1);
   const s = kmem_cache_create(cpu, "torture", size, {});
-  if (s !== NULL) cpu.mem.count(embedded(cpu.section, TORTURE), CACHES, 1);
+  if (s !== NULL) cpu.mem.count(embedded(cpu.home, TORTURE), CACHES, 1);
   return s;
 }
 function alloc(cpu: Cpu, s: Ptr<"kmem_cache">): Ptr<"torture_object"> {
@@ -141,7 +141,7 @@ function free_by_rcu(cpu: Cpu, object: Ptr<"torture_object">): void {
 /** @context Task, may sleep */
 function shrink(cpu: Cpu, s: Ptr<"kmem_cache">): void {
   kmem_cache_shrink(cpu, s);
-  cpu.mem.count(embedded(cpu.section, TORTURE), SHRINKS, 1);
+  cpu.mem.count(embedded(cpu.home, TORTURE), SHRINKS, 1);
 }
 function destroy(cpu: Cpu, s: Ptr<"kmem_cache">): void {
   if (random_below(cpu, 8) === 0) shrink(cpu, s);

@@ -10,6 +10,7 @@ export const SCENARIO_SUMMARIES = {
   obj_cgroup: "counted references looked up under RCU, put for the last time anywhere, NMIs included",
   shrinker_info: "bits set and served under RCU in arrays that grow",
   vmap_block: "per-CPU blocks of pages, found by walks and by address, freed when all pages are back",
+  prefill: "prefilled sheaves, bulks, typesafe lookups, krealloc, buckets and aliases of one cache by all CPUs",
   maple_tree: "copy-on-write under readers of a tree; nodes freed by kfree_rcu or with their subtree by call_rcu",
 } as const;
 export type ScenarioName = keyof typeof SCENARIO_SUMMARIES;

@@ -21,7 +21,7 @@ const MAX_LARGE_OBJECTS = 48;
 
 /** Frees the object in a random place, or puts a new one there. @context Task */
 export function keep_or_free(cpu: Cpu): void {
-  const torture = embedded(cpu.section, TORTURE);
+  const torture = embedded(cpu.home, TORTURE);
   const place = element(HELD, random_below(cpu, NR_HELD));
   const object = cpu.mem.read(torture, place);
   if (object === NULL) {
@@ -72,7 +72,7 @@ export function offer_object(cpu: Cpu): void {
 /** The object will be freed by a nolock function: by an interrupt, by the next offer, or by close_mailbox(). */
 export function offer(cpu: Cpu, object: Ptr<"torture_object">): void {
   const place = element(MAILBOX, random_below(cpu, NR_MAILBOX));
-  const old = cpu.mem.xchg(embedded(cpu.section, TORTURE), place, object);
+  const old = cpu.mem.xchg(embedded(cpu.home, TORTURE), place, object);
   if (old !== NULL) free_nolock(cpu, old, random_below(cpu, 2) === 0);
 }
 /**
@@ -83,7 +83,7 @@ export function offer(cpu: Cpu, object: Ptr<"torture_object">): void {
  */
 export function close_mailbox(cpu: Cpu): void {
   const { mem } = cpu;
-  const torture = embedded(cpu.section, TORTURE);
+  const torture = embedded(cpu.home, TORTURE);
   for (let i = 0; i < NR_MAILBOX; i++) {
     const object = mem.xchg(torture, element(MAILBOX, i), NULL);
     if (object !== NULL) free_nolock(cpu, object, random_below(cpu, 2) === 0);
@@ -97,7 +97,7 @@ export function close_mailbox(cpu: Cpu): void {
 
 /** Gives everything back. @context Task, may sleep */
 export function give_back(cpu: Cpu): void {
-  const torture = embedded(cpu.section, TORTURE);
+  const torture = embedded(cpu.home, TORTURE);
   close_mailbox(cpu);
   for (let i = 0; i < NR_HELD; i++) {
     const object = cpu.mem.read(torture, element(HELD, i));

@@ -25,7 +25,7 @@ const ROUNDS = 1000;
 const OBJECTS = 1000;
 
 function one_round(cpu: Cpu): void {
-  const torture = embedded(cpu.section, TORTURE);
+  const torture = embedded(cpu.home, TORTURE);
   const round = cpu.mem.read(torture, ROUND);
   const gfp = round & 1 ? GFP_KERNEL : GFP_KERNEL_ACCOUNT;
   const small = cpu.mem.peek(embedded(cpu.globals, TORTURE_GLOBALS), HEAD_BYTES) === KvfreeRcuHead.size;

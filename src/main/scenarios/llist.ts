@@ -63,7 +63,7 @@ function shared_list(cpu: Cpu, i: number): Ptr<"llist_head"> {
   return embedded_at(embedded(cpu.globals, TORTURE), LISTS, i, LlistHead.size);
 }
 function own_list(cpu: Cpu): Ptr<"llist_head"> {
-  return embedded(embedded(cpu.section, TORTURE_CPU), LIST);
+  return embedded(embedded(cpu.home, TORTURE_CPU), LIST);
 }
 /** Takes a node that is on no list. @returns NULL if the drawn one is. @context Any */
 function claim(cpu: Cpu, state: number): Node {
@@ -109,7 +109,7 @@ function push_batch(cpu: Cpu): void {
 }
 /** @context Any */
 function push_own(cpu: Cpu, node: Node): void {
-  const work = embedded(embedded(cpu.section, TORTURE_CPU), LIST_WORK);
+  const work = embedded(embedded(cpu.home, TORTURE_CPU), LIST_WORK);
   if (llist_add(cpu, embedded(node, NODE), own_list(cpu))) irq_work_queue(cpu, work);
 }
 /** @context Any */
@@ -122,7 +122,7 @@ function checked_push_own(cpu: Cpu): void {
   const node = claim(cpu, LT_WATCHED);
   if (node === NULL) return;
   push_own(cpu, node);
-  irq_work_sync(cpu, embedded(embedded(cpu.section, TORTURE_CPU), LIST_WORK));
+  irq_work_sync(cpu, embedded(embedded(cpu.home, TORTURE_CPU), LIST_WORK));
   const state = cpu.mem.read_once(node, STATE);
   if (state !== LT_DRAINED) bug(cpu, `irq_work_sync() returned, but a node queued before is in state ${state}`);
   cpu.mem.write_once(node, STATE, LT_FREE);
@@ -195,7 +195,7 @@ export const llist: Scenario = {
   },
   /** With no more pushes, the irq_work that is queued by now is the last: nothing may be stranded (E14). */
   teardown(cpu) {
-    irq_work_sync(cpu, embedded(embedded(cpu.section, TORTURE_CPU), LIST_WORK));
+    irq_work_sync(cpu, embedded(embedded(cpu.home, TORTURE_CPU), LIST_WORK));
     if (llist_del_all(cpu, own_list(cpu)) !== NULL)
       bug(cpu, "nodes are stranded on a list whose irq_work is not queued");
   },

@@ -21,6 +21,7 @@ import {
 } from "./checked_barriers.ts";
 import { burst, keep_or_free, offer_object, page_burst } from "./holdings.ts";
 import { update_mightsleep, vmalloc_and_free } from "./kvfree.ts";
+import { objects_of_node } from "./nodes.ts";
 import { reader, reader_by_irqs_off } from "./readers.ts";
 import { type Mix, run_one_of, type Scenario, totalWeight } from "./scenario.ts";
 import { shrink_kmalloc_cache } from "./shrinking.ts";
@@ -49,6 +50,7 @@ const MIX: Mix = [
   [320, exchange_nolock],
   [320, offer_object],
   [16, large_kmalloc],
+  [32, objects_of_node], // Does something with several nodes only.
   [32, update_mightsleep],
   [16, vmalloc_and_free],
   [32, page_burst],

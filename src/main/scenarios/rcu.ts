@@ -130,7 +130,7 @@ function age_removed(cpu: Cpu): void {
 
 /** @context Task, may sleep */
 function wait_for_readers(cpu: Cpu): void {
-  cpu.mem.count(embedded(cpu.section, TORTURE_CPU), SYNCHRONIZE_RCUS, 1);
+  cpu.mem.count(embedded(cpu.home, TORTURE_CPU), SYNCHRONIZE_RCUS, 1);
   switch (random_below(cpu, 4)) {
     case 0:
       synchronize_rcu_expedited(cpu);
@@ -167,7 +167,7 @@ function read(cpu: Cpu, delay: number): void {
   if (poll_state_synchronize_rcu(cpu, cookie)) bug(cpu, "reader: a grace period that began in it has ended in it");
   const age = mem.read_once(found, PIPE_COUNT); // At the very end of the section.
   rcu_read_unlock(cpu);
-  const counters = embedded(cpu.section, TORTURE_CPU);
+  const counters = embedded(cpu.home, TORTURE_CPU);
   mem.count(counters, READERS, 1);
   mem.count(counters, element(READER_AGE, Math.min(age, RCU_TORTURE_PIPE_LEN)), 1);
   if (age > 1)
@@ -179,7 +179,7 @@ function random_delay(cpu: Cpu): number {
 
 function operation(cpu: Cpu): void {
   const draw = random_below(cpu, 64);
-  if (cpu.id === 0 && draw < 32) write(cpu);
+  if (cpu.home_id === 0 && draw < 32) write(cpu);
   else if (draw === 32)
     wait_for_readers(cpu); // rcutorture's fake writers.
   else if (draw === 33) schedule(cpu);

@@ -2,7 +2,13 @@
  * Readers that hold objects across random stretches. An object that was found under rcu_read_lock() must stay what it is
  * until the reader ends (rcu I-RCU-8), whatever protects the section: rcu_read_lock(), IRQs off, or both in turn.
  */
-import { local_irq_restore, local_irq_save, preempt_disable, preempt_enable } from "../../shared/cpu/context.ts";
+import {
+  local_irq_restore,
+  local_irq_save,
+  preempt_disable,
+  preempt_enable,
+  preemptible,
+} from "../../shared/cpu/context.ts";
 import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { random_below } from "../../shared/cpu/random.ts";
 import { GFP_ATOMIC } from "../../shared/layout/gfp.ts";
@@ -13,6 +19,7 @@ import { rcu_read_lock, rcu_read_unlock } from "../../shared/linux/api.ts";
 import { element, embedded, NULL, type Ptr } from "../../shared/mem/struct.ts";
 import { check_object, check_stamp, random_size } from "../../nmi/objects.ts";
 import { alloc_stamped, free_stamped } from "../../nmi/ordinary.ts";
+import { alloc_nolock, free_nolock } from "../../nmi/traffic.ts";
 
 const { torture: TORTURE } = Globals.offset;
 const { torture: TORTURE_CPU } = PerCpu.offset;
@@ -76,8 +83,12 @@ function linger(cpu: Cpu, found: readonly Found[]): void {
     else cpu.mem.relax();
   }
 }
-/** Readers allocate and free, too. */
+/** Readers allocate and free, too. With PREEMPT_RT those that are atomic may do so by the nolock functions alone. */
 function allocate_inside(cpu: Cpu): void {
+  if (cpu.rt && !preemptible(cpu)) {
+    free_nolock(cpu, alloc_nolock(cpu, random_size(cpu), 0), random_below(cpu, 2) === 0);
+    return;
+  }
   const object = alloc_stamped(cpu, random_size(cpu), GFP_ATOMIC);
   if (object !== NULL) free_stamped(cpu, object, random_below(cpu, 2) === 0);
 }
@@ -87,5 +98,5 @@ function check_all(cpu: Cpu, found: readonly Found[], holder: string): void {
 }
 function end(cpu: Cpu, found: readonly Found[]): void {
   check_all(cpu, found, "reader, at its end");
-  cpu.mem.count(embedded(cpu.section, TORTURE_CPU), READERS, 1);
+  cpu.mem.count(embedded(cpu.home, TORTURE_CPU), READERS, 1);
 }

@@ -11,6 +11,7 @@ import { llist } from "./llist.ts";
 import { maple_tree } from "./maple_tree.ts";
 import { nolock } from "./nolock.ts";
 import { obj_cgroup } from "./obj_cgroup.ts";
+import { prefill } from "./prefill.ts";
 import { rcu } from "./rcu.ts";
 import type { Scenario } from "./scenario.ts";
 import { empty_shared_words } from "./shared_words.ts";
@@ -28,6 +29,7 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   shrinker_info,
   vmap_block,
   maple_tree,
+  prefill,
 };
 
 /** A program whose operations are drawn from all the named scenarios; their interrupts all run. */

@@ -19,5 +19,5 @@ export function shrink_kmalloc_cache(cpu: Cpu): void {
   const s = cpu.mem.read(embedded(cpu.globals, SLAB), bucket); // Written at boot, then constant.
   if (s === NULL) return;
   kmem_cache_shrink(cpu, s);
-  cpu.mem.count(embedded(cpu.section, TORTURE), SHRINKS, 1);
+  cpu.mem.count(embedded(cpu.home, TORTURE), SHRINKS, 1);
 }

@@ -44,7 +44,7 @@ export function update_and_wait(cpu: Cpu): void {
   const old = mem.xchg(embedded(cpu.globals, TORTURE), slot, object);
   if (old === NULL) return;
   wait_for_readers(cpu);
-  mem.count(embedded(cpu.section, TORTURE_CPU), SYNCHRONIZE_RCUS, 1);
+  mem.count(embedded(cpu.home, TORTURE_CPU), SYNCHRONIZE_RCUS, 1);
   check_object(cpu, old, "updater, after a grace period");
   free_stamped(cpu, old, false);
 }

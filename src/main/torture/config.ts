@@ -3,22 +3,20 @@
  * parameter: it is on the first and the last line of a run, and it is how a run is repeated.
  */
 import { HZ } from "../../shared/base/limits.ts";
+import { mixSeed, xorshift32, below } from "../../shared/base/random.ts";
 import { RCU_MIN_CACHED_OBJS } from "../../shared/layout/kvfree_rcu.ts";
 import type { MachineShape } from "../../shared/layout/map.ts";
 import { BARRIER_ORDER, IRQWORK, KERNEL_BEHAVIOUR, keysOf, VARIANT } from "../behaviour.ts";
-import {
-  describeWords,
-  formatHooks,
-  HOOKS_OPTION,
-  parseHooks,
-  parseVariant,
-  VARIANT_OPTION,
-  type VariantName,
-} from "../behaviour_options.ts";
-import { UnsupportedError, UsageError } from "../errors.ts";
+import { formatHooks, HOOKS_OPTION, parseHooks, VARIANT_OPTION, type VariantName } from "../behaviour_options.ts";
+import { BUG_OPTION, bugNamed, choiceWithBugs, parseBugs, wordsOf } from "../bugs.ts";
+import { CONFIG_OPTION, drawWords, parseConfigWords, RANDOM, splitWords } from "../config_option.ts";
+import type { Draw } from "../config_words.ts";
+import { UsageError } from "../errors.ts";
 import type { MachineConfig } from "../machine.ts";
 import type { Options, OptionSpec } from "../options.ts";
+import { programName } from "../program_name.ts";
 import { NEED_BATCHING, SCENARIO_NAMES, type ScenarioName } from "../scenarios/catalogue.ts";
+import type { Settings } from "../settings.ts";
 import { CPUS_OPTION, MEMORY_OPTION, parseShape } from "../shape.ts";
 import {
   either,
@@ -26,28 +24,16 @@ import {
   formatRate,
   formatSize,
   parseChoice,
-  parseCount,
   parseDuration,
   parseList,
-  parseProbability,
   parseRate,
   parseSeed,
 } from "../values.ts";
 
-/** Words of --config that ARCHITECTURE names and this version does not have. */
-const NOT_YET = ["rt", "hotplug"];
-const CONFIG_WORDS = {
-  tiny: "small capacities",
-  "quiet-memory": "no random delays at accesses",
-  "spurious=P": "trylocks that fail",
-  "nodes=N": "NUMA nodes",
-  unbatched: "kfree_rcu() is call_rcu()",
-  "cached=N": "pages that each CPU keeps for kfree_rcu()",
-  nohz: "idle CPUs do without ticks",
-};
 /** Bytes of the heads of objects. */
 const HEADS = ["8", "16", "mixed"] as const;
-const MOST_CACHED = 100;
+/** Which of the seed's streams draws words: no CPU has this number. */
+const WORDS_STREAM = 0x10000;
 const NMI_SOURCES = ["controller", "local"] as const;
 /** What the controller contributes when both sources are at work: it cannot reach much more. */
 const CONTROLLER_SHARE = 4000;
@@ -65,22 +51,18 @@ export interface TortureConfig {
   readonly nmiRate: number;
   readonly nmiSource: (typeof NMI_SOURCES)[number] | undefined;
   readonly irqRate: number;
-  readonly tiny: boolean;
-  readonly spurious: number;
-  /** Short random spins between accesses. */
-  readonly noise: boolean;
+  /** The words of --config, and what they ask for. */
+  readonly words: readonly string[];
+  readonly settings: Settings;
   readonly irqwork: IrqworkName;
   readonly barrierOrder: BarrierOrderName;
   readonly kernelBehaviour: readonly KernelBehaviourName[];
+  /** Known bugs, by name. */
+  readonly bugs: readonly string[];
   readonly variant: VariantName;
   /** HOOK_* bits. */
   readonly hooks: number;
   readonly head: (typeof HEADS)[number];
-  readonly unbatched: boolean;
-  /** Pages that each CPU keeps for kfree_rcu(). */
-  readonly cached: number;
-  /** Idle CPUs stop their ticks. */
-  readonly nohz: boolean;
 }
 
 export const TORTURE_OPTIONS: readonly OptionSpec[] = [
@@ -96,11 +78,7 @@ export const TORTURE_OPTIONS: readonly OptionSpec[] = [
   },
   { name: "irq", value: "RATE", summary: "device interrupts per second; 0 for none", default: "4k" },
   MEMORY_OPTION,
-  {
-    name: "config",
-    value: "WORDS",
-    summary: describeWords(CONFIG_WORDS),
-  },
+  { ...CONFIG_OPTION, summary: `${CONFIG_OPTION.summary}; ${RANDOM}: some, drawn by the seed` },
   {
     name: "irqwork",
     value: "MODE",
@@ -113,6 +91,7 @@ export const TORTURE_OPTIONS: readonly OptionSpec[] = [
     value: "NAMES",
     summary: `switch repairs off: ${Object.keys(KERNEL_BEHAVIOUR).join(", ")}`,
   },
+  BUG_OPTION,
   { ...VARIANT_OPTION, default: "merged" },
   { ...HOOKS_OPTION, default: "none" },
   {
@@ -124,31 +103,59 @@ export const TORTURE_OPTIONS: readonly OptionSpec[] = [
 
 /** @throws UsageError, UnsupportedError */
 export function parseTortureConfig(options: Options): TortureConfig {
-  const words = parseConfigWords(options.text("config"));
+  const seed = parseSeed("--seed", options.text("seed"));
+  const text = options.text("config");
+  if (text === RANDOM) {
+    parseWith(options, seed, []); // What is wrong without any words.
+    return parseWith(options, seed, drawWords("torture", drawFrom(seed), fitting(options, seed)));
+  }
+  return parseWith(options, seed, text === undefined ? [] : splitWords(text));
+}
+function drawFrom(seed: number): Draw {
+  let state = mixSeed(seed, WORDS_STREAM);
+  return (n) => {
+    state = xorshift32(state);
+    return below(state, n);
+  };
+}
+/** Can there be a run with such words and these other options? */
+function fitting(options: Options, seed: number): (words: readonly string[]) => boolean {
+  return (words) => {
+    try {
+      parseWith(options, seed, words);
+      return true;
+    } catch (error) {
+      if (error instanceof UsageError) return false;
+      throw error;
+    }
+  };
+}
+
+function parseWith(options: Options, seed: number, words: readonly string[]): TortureConfig {
+  const settings = parseConfigWords("torture", words);
   const { nmiRate, nmiSource } = parseNmi(options.text("nmi") ?? "0");
   const behaviour = options.text("kernel-behaviour");
-  const { unbatched, cached, nohz } = words;
+  const bugs = options.on(BUG_OPTION.name) ? parseBugs(options.text(BUG_OPTION.name) ?? "") : [];
+  const bugWords = wordsOf(bugs);
+  const unbatched = settings.globals?.unbatched === 1;
   return {
-    shape: parseShape(options, words.nodes),
+    shape: parseShape(options, settings),
     durationMs: parseDuration("--duration", options.text("duration") ?? ""),
-    seed: parseSeed("--seed", options.text("seed")),
+    seed,
     scenarios: parseScenarios(options.text("scenario") ?? "", unbatched),
     nmiRate,
     nmiSource,
     irqRate: parseRate("--irq", options.text("irq") ?? "0"),
-    tiny: words.tiny,
-    spurious: words.spurious,
-    noise: words.noise,
+    words,
+    settings,
     irqwork: parseChoice("--irqwork", options.text("irqwork") ?? "", keysOf(IRQWORK)),
-    barrierOrder: parseChoice("--barrier-order", options.text("barrier-order") ?? "", keysOf(BARRIER_ORDER)),
+    bugs: bugs.map(({ name }) => name),
+    barrierOrder: choiceWithBugs(options, "barrier-order", BARRIER_ORDER, bugWords.barrier_order),
     kernelBehaviour:
       behaviour === undefined ? [] : parseList("--kernel-behaviour", behaviour, keysOf(KERNEL_BEHAVIOUR)),
-    variant: parseVariant(options.text("variant") ?? ""),
+    variant: choiceWithBugs(options, "variant", VARIANT, bugWords.nolock_variant),
     hooks: parseHooks(options.text("hooks") ?? ""),
     head: parseHead(options.text("head"), unbatched),
-    unbatched,
-    cached,
-    nohz,
   };
 }
 
@@ -175,56 +182,26 @@ function parseNmi(text: string): Pick<TortureConfig, "nmiRate" | "nmiSource"> {
   };
 }
 
-type Words = Pick<TortureConfig, "tiny" | "spurious" | "noise" | "unbatched" | "cached" | "nohz"> & { nodes: number };
-
-function parseConfigWords(text: string | undefined): Words {
-  const words = {
-    tiny: false,
-    spurious: 0,
-    noise: true,
-    nodes: 1,
-    unbatched: false,
-    cached: RCU_MIN_CACHED_OBJS,
-    nohz: false,
-  };
-  const seen = new Set<string>();
-  for (const word of text?.split(",") ?? []) {
-    const [name, value, ...rest] = word.split("=");
-    const problem = `--config must be ${either(Object.keys(CONFIG_WORDS))}, separated by commas, not '${word}'`;
-    if (rest.length > 0) throw new UsageError(problem);
-    if (seen.has(name)) throw new UsageError(`--config names '${name}' twice: name it once`);
-    seen.add(name);
-    if (name === "tiny" && value === undefined) words.tiny = true;
-    else if (name === "quiet-memory" && value === undefined) words.noise = false;
-    else if (name === "spurious" && value !== undefined) words.spurious = parseProbability("spurious", value);
-    else if (name === "nodes" && value !== undefined) words.nodes = parseCount("nodes", value, 1, 4);
-    else if (name === "unbatched" && value === undefined) words.unbatched = true;
-    else if (name === "cached" && value !== undefined) words.cached = parseCount("cached", value, 0, MOST_CACHED);
-    else if (name === "nohz" && value === undefined) words.nohz = true;
-    else if (NOT_YET.includes(name)) throw new UnsupportedError(`--config ${name}: this version does not have it`);
-    else throw new UsageError(problem);
-  }
-  return words;
-}
-
 /** The part of the parameters that the machine's memory holds. */
 export function machineConfig(config: TortureConfig): MachineConfig {
-  const { shape, seed, spurious, tiny } = config;
+  const { shape, seed, settings } = config;
   return {
     shape,
     seed,
-    spurious,
-    tiny,
-    irqwork: IRQWORK[config.irqwork],
-    barrierOrder: BARRIER_ORDER[config.barrierOrder],
-    kernelBehaviour: config.kernelBehaviour.reduce((bits, name) => bits | KERNEL_BEHAVIOUR[name], 0),
-    nolockVariant: VARIANT[config.variant],
-    unbatched: config.unbatched,
-    hooks: config.hooks,
-    rcuMinCachedObjs: config.cached,
-    nohz: config.nohz,
+    globals: {
+      irqwork_mode: IRQWORK[config.irqwork],
+      barrier_order: BARRIER_ORDER[config.barrierOrder],
+      nolock_variant: VARIANT[config.variant],
+      ...wordsOf(config.bugs.map(bugNamed), {
+        kernel_behaviour: config.kernelBehaviour.reduce((bits, name) => bits | KERNEL_BEHAVIOUR[name], 0),
+      }),
+      hooks: config.hooks,
+      rcu_min_cached_objs: RCU_MIN_CACHED_OBJS,
+      poison_free: 1,
+      ...settings.globals,
+    },
     headBytes: config.head === "mixed" ? 0 : Number(config.head),
-    poisonFree: true,
+    slabDebug: settings.slabDebug,
   };
 }
 
@@ -237,15 +214,6 @@ export function nmiShares({ nmiRate, nmiSource, shape }: TortureConfig): { contr
 
 /** Every parameter as `[option, text]`; options at a value that means "nothing" are left out. */
 function parameters(config: TortureConfig): readonly (readonly [string, string])[] {
-  const words = [
-    ...(config.tiny ? ["tiny"] : []),
-    ...(config.noise ? [] : ["quiet-memory"]),
-    ...(config.spurious === 0 ? [] : [`spurious=${config.spurious}`]),
-    ...(config.shape.nodes === 1 ? [] : [`nodes=${config.shape.nodes}`]),
-    ...(config.unbatched ? ["unbatched"] : []),
-    ...(config.cached === RCU_MIN_CACHED_OBJS ? [] : [`cached=${config.cached}`]),
-    ...(config.nohz ? ["nohz"] : []),
-  ];
   const source = config.nmiSource === undefined ? "" : `:${config.nmiSource}`;
   return [
     ["cpus", String(config.shape.cpus)],
@@ -255,10 +223,11 @@ function parameters(config: TortureConfig): readonly (readonly [string, string])
     ["nmi", `${formatRate(config.nmiRate)}${source}`],
     ["irq", formatRate(config.irqRate)],
     ["memory", formatSize(config.shape.bytes)],
-    ...(words.length === 0 ? [] : [["config", words.join(",")] as const]),
+    ...(config.words.length === 0 ? [] : [["config", config.words.join(",")] as const]),
     ["irqwork", config.irqwork],
     ["barrier-order", config.barrierOrder],
     ...(config.kernelBehaviour.length === 0 ? [] : [["kernel-behaviour", config.kernelBehaviour.join(",")] as const]),
+    ...(config.bugs.length === 0 ? [] : [["bug", config.bugs.join(",")] as const]),
     ["variant", config.variant],
     ...(config.hooks === 0 ? [] : [["hooks", formatHooks(config.hooks)] as const]),
     ["head", config.head],
@@ -273,8 +242,10 @@ export function describeParameters(config: TortureConfig): string {
 }
 /** The command line that makes the same choices again. The interleaving of the threads is not theirs to repeat. */
 export function repeatCommand(config: TortureConfig): string {
-  // As the user came here: in a checkout there is no `sheaf` on the path.
-  const command = process.env["npm_lifecycle_event"] === "start" ? "npm start --" : "sheaf";
-  const words = parameters(config).map(([name, text]) => `--${name} ${text}`);
-  return [command, "torture", ...words].join(" ");
+  const words = parameters(config).map(([name, text]) => `--${name} ${quoted(text)}`);
+  return [programName(), "torture", ...words].join(" ");
+}
+/** So that no shell takes `*` for names of files. */
+function quoted(text: string): string {
+  return /^[\w=.,:/-]*$/.test(text) ? text : `'${text}'`;
 }

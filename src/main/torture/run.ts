@@ -43,7 +43,8 @@ export async function runTorture(config: TortureConfig, hooks: TortureHooks = {}
   return { config, ...run, summary: summary() };
 }
 
-function buildMachine(config: TortureConfig, { cpuModule, cpuTask, cpu0 }: TortureHooks): Machine {
+/** The machine of a torture run, whose threads start at once. */
+export function buildMachine(config: TortureConfig, { cpuModule, cpuTask, cpu0 }: TortureHooks = {}): Machine {
   const { controller, perTick } = nmiShares(config);
   return new Machine(machineConfig(config), {
     cpuModule: cpuModule ?? threadModule("./cpu_thread", import.meta.url),
@@ -51,7 +52,7 @@ function buildMachine(config: TortureConfig, { cpuModule, cpuTask, cpu0 }: Tortu
     cpu0,
     watched: true,
     nmisPerTick: perTick,
-    noise: config.noise,
+    noise: config.settings.noise ?? true,
     nmiRate: controller,
     irqRate: config.irqRate,
   });

@@ -12,21 +12,27 @@
  *   mtree_store(), mtree_replace()    Task; ma_lock
  *   mt_free_walk()                    Softirq; RCU callback
  *
+ * Nodes are allocated before the lock is taken: one by itself, more as a prefilled sheaf, of which the writer then takes
+ * what it needs under the lock, where it may neither sleep nor fail.
+ *
  * Differs: FANOUT entries in a node, always in use; a value tells its index and how often it was stored.
  */
 import { bug } from "../../shared/cpu/bug.ts";
 import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { CB } from "../../shared/layout/callbacks.ts";
-import { GFP_KERNEL } from "../../shared/layout/gfp.ts";
+import { GFP_KERNEL, GFP_NOWAIT } from "../../shared/layout/gfp.ts";
 import { Globals } from "../../shared/layout/globals.ts";
 import { MAPLE_RANGE64_SLOTS, MapleNode, MapleTree, WorkloadGlobals } from "../../shared/layout/workloads.ts";
 import {
   call_rcu,
   kfree_rcu,
   kmem_cache_alloc,
+  kmem_cache_alloc_from_sheaf,
   kmem_cache_create,
   kmem_cache_destroy,
   kmem_cache_free,
+  kmem_cache_prefill_sheaf,
+  kmem_cache_return_sheaf,
   LC,
   rcu_barrier,
   rcu_read_lock,
@@ -48,6 +54,8 @@ type Node = Ptr<"maple_node">;
 export const FANOUT = 4;
 /** What a node of a tree of `height` levels covers. */
 export const indices = (height: number): number => FANOUT ** height;
+/** Nodes that a sheaf holds at least: enough for what a store may need. */
+const SHEAF_CAPACITY = 32;
 /** Behind the last pivot of a node. */
 const MAX_INDEX = 0x7fffffff;
 
@@ -60,11 +68,41 @@ const is_value = (entry: Node): boolean => (entry & 1) !== 0;
 const index_of = (value: Node): number => (value >> 1) & 0x1ff;
 const stored_of = (value: Node): number => (value >>> 10) & 0xffff;
 
-/** A node for `height` levels from index `first` on, its slots empty. @returns NULL: no memory. @context Task, may sleep */
-function alloc_node(cpu: Cpu, first: number, height: number): Node {
+/** What a writer has of struct ma_state: nodes that nobody else knows. */
+interface MaState {
+  /** If there is one only. */
+  readonly alloc: Node;
+  readonly sheaf: Ptr<"slab_sheaf">;
+}
+const cache_of = (cpu: Cpu): Ptr<"kmem_cache"> => cpu.mem.peek(tree_of(cpu), NODE_CACHE);
+/** Nodes of a tree of `height` levels. */
+const nodes_of = (height: number): number => (indices(height) - 1) / (FANOUT - 1);
+
+/** mas_alloc_nodes(). @returns undefined: no memory. @context Task, may sleep */
+function mas_alloc_nodes(cpu: Cpu, request: number): MaState | undefined {
+  if (request > 1) {
+    const sheaf = kmem_cache_prefill_sheaf(cpu, cache_of(cpu), GFP_KERNEL, request);
+    return sheaf === NULL ? undefined : { alloc: NULL, sheaf };
+  }
+  const alloc = kmem_cache_alloc(cpu, cache_of(cpu), GFP_KERNEL) as Ptr as Node;
+  return alloc === NULL ? undefined : { alloc, sheaf: NULL };
+}
+/** mas_pop_node(): one of those that were asked for. @context Any but NMI */
+function mas_pop_node(cpu: Cpu, { alloc, sheaf }: MaState): Node {
+  if (sheaf === NULL) return alloc;
+  const node = kmem_cache_alloc_from_sheaf(cpu, cache_of(cpu), GFP_NOWAIT, sheaf) as Ptr as Node;
+  if (node === NULL) bug(cpu, "a prefilled sheaf had fewer nodes than were asked for");
+  return node;
+}
+/** mas_destroy(): the rest goes back. @context Task, may sleep */
+function mas_destroy(cpu: Cpu, { sheaf }: MaState): void {
+  if (sheaf !== NULL) kmem_cache_return_sheaf(cpu, cache_of(cpu), GFP_NOWAIT, sheaf);
+}
+
+/** A node for `height` levels from index `first` on, its slots empty. */
+function new_node(cpu: Cpu, mas: MaState, first: number, height: number): Node {
   const { mem } = cpu;
-  const node = kmem_cache_alloc(cpu, mem.peek(tree_of(cpu), NODE_CACHE), GFP_KERNEL) as Ptr as Node;
-  if (node === NULL) return NULL;
+  const node = mas_pop_node(cpu, mas);
   const span = indices(height - 1);
   mem.init(node, PARENT, NULL);
   for (let i = 0; i < MAPLE_RANGE64_SLOTS; i++) {
@@ -74,18 +112,13 @@ function alloc_node(cpu: Cpu, first: number, height: number): Node {
   }
   return node;
 }
-/** A subtree for indices from `first` on, every value stored 0 times. @returns NULL: no memory. @context Task */
-function build(cpu: Cpu, first: number, height: number): Node {
+/** A subtree for indices from `first` on, every value stored 0 times. */
+function build(cpu: Cpu, mas: MaState, first: number, height: number): Node {
   const { mem } = cpu;
-  const node = alloc_node(cpu, first, height);
-  if (node === NULL) return NULL;
+  const node = new_node(cpu, mas, first, height);
   const span = indices(height - 1);
   for (let i = 0; i < FANOUT; i++) {
-    const entry = height === 1 ? value_of(first + i, 0) : build(cpu, first + i * span, height - 1);
-    if (entry === NULL) {
-      free_subtree(cpu, node);
-      return NULL;
-    }
+    const entry = height === 1 ? value_of(first + i, 0) : build(cpu, mas, first + i * span, height - 1);
     if (height > 1) mem.init(entry, PARENT, node);
     mem.init(node, element(SLOT, i), entry);
   }
@@ -165,8 +198,9 @@ function put_in_place(cpu: Cpu, { node: old, parent, slot }: Place, node: Node):
 export function mtree_store(cpu: Cpu, index: number, height: number): boolean {
   const { mem } = cpu;
   const tree = tree_of(cpu);
-  const leaf = alloc_node(cpu, index - (index % FANOUT), 1);
-  if (leaf === NULL) return false;
+  const mas = mas_alloc_nodes(cpu, 1);
+  if (mas === undefined) return false;
+  const leaf = new_node(cpu, mas, index - (index % FANOUT), 1);
   const flags = spin_lock_irqsave(cpu, embedded(tree, MA_LOCK));
   const place = find(cpu, index, height - 1);
   for (let i = 0; i < FANOUT; i++) mem.init(leaf, element(SLOT, i), mem.read_once(place.node, element(SLOT, i)));
@@ -184,12 +218,13 @@ export function mtree_store(cpu: Cpu, index: number, height: number): boolean {
 export function mtree_replace(cpu: Cpu, index: number, depth: number, height: number): boolean {
   const tree = tree_of(cpu);
   const levels = height - depth;
-  const fresh = build(cpu, index - (index % indices(levels)), levels);
-  if (fresh === NULL) return false;
+  const mas = mas_alloc_nodes(cpu, nodes_of(levels));
+  if (mas === undefined) return false;
   const flags = spin_lock_irqsave(cpu, embedded(tree, MA_LOCK));
   const place = find(cpu, index, depth);
-  put_in_place(cpu, place, fresh);
+  put_in_place(cpu, place, build(cpu, mas, index - (index % indices(levels)), levels));
   spin_unlock_irqrestore(cpu, embedded(tree, MA_LOCK), flags);
+  mas_destroy(cpu, mas);
   call_rcu(cpu, embedded(place.node, RCU), CB.mt_free_walk);
   return true;
 }
@@ -197,11 +232,13 @@ export function mtree_replace(cpu: Cpu, index: number, depth: number, height: nu
 /** A tree of `height` levels. @param flags  SLAB_* of maple_node_cache. @context Task, alone */
 export function maple_tree_init(cpu: Cpu, height: number, flags = 0): void {
   const tree = tree_of(cpu);
-  spin_lock_init(cpu, embedded(tree, MA_LOCK), LC.test);
-  cpu.mem.poke(tree, NODE_CACHE, kmem_cache_create(cpu, "maple_node", MapleNode.size, { flags }));
-  const root = build(cpu, 0, height);
-  if (root === NULL) bug(cpu, "no memory for a maple tree: give the machine more");
-  cpu.mem.write_once(tree, MA_ROOT, root);
+  spin_lock_init(cpu, embedded(tree, MA_LOCK), LC.ma_lock);
+  const args = { flags, sheaf_capacity: SHEAF_CAPACITY };
+  cpu.mem.poke(tree, NODE_CACHE, kmem_cache_create(cpu, "maple_node", MapleNode.size, args));
+  const mas = mas_alloc_nodes(cpu, nodes_of(height));
+  if (mas === undefined) bug(cpu, "no memory for a maple tree: give the machine more");
+  cpu.mem.write_once(tree, MA_ROOT, build(cpu, mas, 0, height));
+  mas_destroy(cpu, mas);
 }
 /** Gives everything back. @context Task, alone, may sleep */
 export function maple_tree_destroy(cpu: Cpu): void {

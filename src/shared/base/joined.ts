@@ -9,7 +9,7 @@ export const JOINED: readonly (readonly [line: number, module: string])[] = [];
 /** The module at a line of kernel.js; undefined: of none. */
 export function moduleAtLine(line: number): string | undefined {
   let low = 0;
-  for (let high = JOINED.length; low < high; ) {
+  for (let high = JOINED.length; low < high;) {
     const middle = (low + high) >> 1;
     if (JOINED[middle][0] <= line) low = middle + 1;
     else high = middle;

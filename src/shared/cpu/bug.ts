@@ -5,7 +5,9 @@
 import { MachineBug } from "../base/verdict.ts";
 import { CpuCounters, CpuSlot } from "../layout/cpu.ts";
 import { Globals } from "../layout/globals.ts";
+import { KERN_WARNING } from "../layout/printk.ts";
 import type { Cpu } from "./cpu.ts";
+import { printk } from "./printk.ts";
 
 const { warnings: WARNINGS } = CpuCounters.offset;
 const { panic_on_warn: PANIC_ON_WARN } = Globals.offset;
@@ -19,8 +21,13 @@ export function bug(cpu: Cpu, message: string): never {
 export function assert(cpu: Cpu, condition: boolean, message: string): asserts condition {
   if (!condition) bug(cpu, message);
 }
-/** WARN(): stops the machine unless boot has cleared panic_on_warn; then it only counts. @context Any */
+/** WARN(): stops the machine unless boot has cleared panic_on_warn; then it is printed and counted. @context Any */
 export function warn(cpu: Cpu, message: string): void {
+  count_warning(cpu, message);
+  printk(cpu, KERN_WARNING, `WARNING: ${message}`);
+}
+/** The same of what has been printed already. @context Any */
+export function count_warning(cpu: Cpu, message: string): void {
   if (cpu.mem.peek(cpu.globals, PANIC_ON_WARN) !== 0) bug(cpu, `WARNING: ${message}`);
   cpu.mem.poke(cpu.slot, SLOT_WARNINGS, cpu.mem.peek(cpu.slot, SLOT_WARNINGS) + 1);
   cpu.mem.count(cpu.counters, WARNINGS, 1);

@@ -9,7 +9,7 @@
  */
 import { MAX_CONTEXTS } from "../base/limits.ts";
 import { CB } from "../layout/callbacks.ts";
-import { CONTEXT_NAMES, CpuSlot, CTX_TASK, IrqStat, P_ANY_IRQ, P_ANY_NMI, Task } from "../layout/cpu.ts";
+import { CONTEXT_NAMES, CpuSlot, CTX_TASK, IrqStat, P_ANY_IRQ, P_ANY_NMI, P_RESCHED, Task } from "../layout/cpu.ts";
 import { PerCpu } from "../layout/percpu.ts";
 import { NULL, element } from "../mem/struct.ts";
 import { bug } from "./bug.ts";
@@ -25,6 +25,7 @@ const {
   contexts: CONTEXTS,
   current: CURRENT,
   items: ITEMS,
+  online: ONLINE,
 } = CpuSlot.offset;
 const { preempt_count: PREEMPT_COUNT, bh_disabled: BH_DISABLED, rcu_read_lock_nesting: NESTING } = Task.offset;
 const { irq_stat: IRQ_STAT } = PerCpu.offset;
@@ -103,6 +104,20 @@ export function preempt_enable(cpu: Cpu): void {
   if (count < 0) bug(cpu, "preempt_enable() without preempt_disable()");
   cpu.mem.poke(task, PREEMPT_COUNT, count);
 }
+/**
+ * preemptible() - may another task of this CPU take over here? Nothing disabled, no interrupt, no item; an RCU reader
+ * may be preempted. @kernel include/linux/preempt.h
+ */
+export function preemptible(cpu: Cpu): boolean {
+  const task = cpu.mem.peek(cpu.slot, CURRENT);
+  return (
+    cpu.preempt &&
+    cpu.mem.peek(cpu.slot, DEPTH) === 0 &&
+    !irqs_disabled(cpu) &&
+    cpu.mem.peek(task, PREEMPT_COUNT) === 0 &&
+    cpu.mem.peek(task, BH_DISABLED) === 0
+  );
+}
 export function preempt_count(cpu: Cpu): number {
   return cpu.mem.peek(cpu.mem.peek(cpu.slot, CURRENT), PREEMPT_COUNT);
 }
@@ -125,10 +140,15 @@ export function run_pending_softirqs(cpu: Cpu): void {
   if (cpu.mem.read(this_cpu_ptr(cpu, IRQ_STAT), SOFTIRQ_PENDING) !== 0) invoke(cpu, CB.do_softirq, NULL);
 }
 
-/** The pending interrupt that this CPU would take next in its present context, as one bit; 0: none. */
+/** NMIs do not nest, and do not reach a CPU that is offline. */
+export function takes_nmis(cpu: Cpu): boolean {
+  return !in_nmi(cpu) && cpu.mem.peek(cpu.slot, ONLINE) !== 0;
+}
+/** The pending interrupt that this CPU would take next in its present context, as one bit; 0: none. Last: P_RESCHED. */
 export function deliverable(cpu: Cpu, bits: number): number {
-  if (bits & P_ANY_NMI && !in_nmi(cpu)) return lowestBit(bits & P_ANY_NMI);
+  if (bits & P_ANY_NMI && takes_nmis(cpu)) return lowestBit(bits & P_ANY_NMI);
   if (bits & P_ANY_IRQ && !irqs_disabled(cpu)) return lowestBit(bits & P_ANY_IRQ);
+  if (bits & P_RESCHED && preemptible(cpu)) return P_RESCHED;
   return 0;
 }
 const lowestBit = (bits: number): number => bits & -bits;
@@ -161,5 +181,6 @@ export function describe_context(cpu: Cpu): string {
   const task = cpu.mem.peek(cpu.slot, CURRENT);
   const irqs = irqs_disabled(cpu) ? "IRQs off" : "IRQs on";
   const preempt = `preempt ${cpu.mem.peek(task, PREEMPT_COUNT)}`;
+  if (cpu.mem.peek(cpu.slot, ONLINE) === 0) names.push("offline");
   return `${names.join(" > ")}, ${irqs}, ${preempt}, readers ${cpu.mem.peek(task, NESTING)}`;
 }

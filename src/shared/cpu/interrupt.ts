@@ -3,6 +3,7 @@
  *
  *   NMI      interrupts anything but an NMI
  *   hardirq  only with IRQs on, so never on top of a hardirq or NMI; softirqs run on its way out
+ *   RESCHED  only where the task is preemptible: the other task of the CPU takes over (task.ts)
  *   KICK     no code runs; it only ends a wait
  *   STOP     leaves kernel code by MachineStopped
  *
@@ -17,6 +18,7 @@ import {
   CpuSlot,
   CTX_HARDIRQ,
   CTX_NMI,
+  IrqStat,
   P_ANY_NMI,
   P_HRTIMER,
   P_IPI_CALL,
@@ -24,6 +26,7 @@ import {
   P_IRQ_WORK,
   P_IRQ_WORK_LATE,
   P_NMI,
+  P_RESCHED,
   P_STOP,
   P_TICK,
 } from "../layout/cpu.ts";
@@ -42,10 +45,11 @@ import {
   run_pending_softirqs,
 } from "./context.ts";
 import { ct_nmi_enter, ct_nmi_exit } from "./context_tracking.ts";
-import { per_cpu_ptr, type Cpu } from "./cpu.ts";
+import { per_cpu_ptr, TASK_INDEX_SHIFT, this_cpu_ptr, type Cpu } from "./cpu.ts";
 import { cpu_random } from "./random.ts";
 import { tick_nohz_tick_stopped } from "./sched.ts";
 import { flush_smp_call_function_queue } from "./smp.ts";
+import { preempt_schedule_irq, wake_up_process } from "./task.ts";
 import { EV_IRQ, EV_NMI, trace } from "./trace.ts";
 
 const {
@@ -68,7 +72,8 @@ const {
   points_hit_controller: HIT_CONTROLLER,
   points_hit_local: HIT_LOCAL,
 } = CpuCounters.offset;
-const { pending: PENDING } = PerCpu.offset;
+const { pending: PENDING, irq_stat: IRQ_STAT } = PerCpu.offset;
+const { softirq_pending: SOFTIRQ_PENDING } = IrqStat.offset;
 const { nmi_handler: NMI_HANDLER, irq_handler: IRQ_HANDLER, irqwork_mode: IRQWORK_MODE } = Globals.offset;
 
 /** Takes what can be taken now. @context Any */
@@ -88,7 +93,8 @@ export function deliver_pending(cpu: Cpu): void {
 /** Runs the interrupt whose pending bit is `bit`, and returns to the interrupted code. The caller cleared the bit. */
 export function run_interrupt(cpu: Cpu, bit: number): void {
   if (bit & P_ANY_NMI) run_nmi(cpu, bit);
-  else run_hardirq(cpu, bit);
+  else if (bit !== P_RESCHED) run_hardirq(cpu, bit);
+  else preempt_schedule_irq(cpu);
 }
 
 function run_nmi(cpu: Cpu, bit: number): void {
@@ -127,12 +133,22 @@ function run_hardirq(cpu: Cpu, bit: number): void {
   run_vector(cpu, bit);
   mem.poke(cpu.slot, HARDIRQ, 0);
   pop_context(cpu, CTX_HARDIRQ);
-  run_pending_softirqs(cpu); // With IRQs still off on entry; do_softirq() turns them on while it works.
+  if (cpu.rt) wake_softirqd(cpu);
+  else run_pending_softirqs(cpu); // With IRQs still off on entry; do_softirq() turns them on while it works.
   if (tick_nohz_tick_stopped(cpu)) invoke(cpu, CB.tick_nohz_irq_exit, NULL);
   ct_nmi_exit(cpu);
   mem.poke(cpu.slot, POINT, point);
   mem.poke(cpu.slot, IRQS_OFF, 0);
   mem.irqs_enabled();
+}
+
+/**
+ * PREEMPT_RT: a task of this CPU serves the softirqs. The second one is woken for that, and preempts the main one
+ * where that is preemptible; on its way back to sleep it runs what the CPU owes. Whoever is about to sleep looks again.
+ */
+function wake_softirqd(cpu: Cpu): void {
+  if (cpu.mem.read(this_cpu_ptr(cpu, IRQ_STAT), SOFTIRQ_PENDING) === 0) return;
+  wake_up_process(cpu, cpu.id | (1 << TASK_INDEX_SHIFT));
 }
 
 function run_vector(cpu: Cpu, bit: number): void {
@@ -173,7 +189,10 @@ export function arch_irq_work_raise(cpu: Cpu): void {
   cpu.mem.poke(cpu.slot, LATE, late_delay(cpu));
   cpu.mem.raise(cpu.pending, P_IRQ_WORK_LATE);
 }
-/** Asks for the irq_work interrupt of CPU `id`. In late mode that CPU draws the delay when it sees the bit. @context Any */
+/**
+ * Asks for the irq_work interrupt of CPU `id`. In late mode that CPU draws the delay when it sees the bit.
+ * @context Any
+ */
 export function arch_irq_work_raise_on(cpu: Cpu, id: number): void {
   const mode = cpu.mem.peek(cpu.globals, IRQWORK_MODE);
   const prompt = mode === IRQWORK_PROMPT || (mode !== IRQWORK_LATE && (cpu_random(cpu) & 1) !== 0);

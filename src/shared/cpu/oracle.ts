@@ -61,11 +61,11 @@ export function oracle_check_nolock(cpu: Cpu, object: Ptr, caller: string): void
 
 /** An outermost reader has begun. */
 export function oracle_reader_enter(cpu: Cpu): void {
-  if (watching(cpu)) cpu.oracle.reader_enter(cpu.id);
+  if (watching(cpu)) cpu.oracle.reader_enter(cpu.task_id);
 }
 /** An outermost reader is about to end. */
 export function oracle_reader_exit(cpu: Cpu): void {
-  if (watching(cpu)) cpu.oracle.reader_exit(cpu.id);
+  if (watching(cpu)) cpu.oracle.reader_exit(cpu.task_id);
 }
 /** A grace period has been asked for; `key` (rcu_head, object) names the request. Call it first. */
 export function oracle_grace_period_begin(cpu: Cpu, key: Ptr): void {

@@ -17,19 +17,27 @@ import {
   P_ANY_NMI,
   P_IRQ_WORK_LATE,
   P_KICK,
+  P_RESCHED,
   P_STOP,
+  SchedTask,
+  TASK_BLOCKED,
+  TASK_GOING_TO_SLEEP,
+  Task,
 } from "../layout/cpu.ts";
 import { Globals } from "../layout/globals.ts";
 import { WaitQueue } from "../layout/types.ts";
 import { NULL, type Ptr } from "../mem/struct.ts";
 import { bug } from "./bug.ts";
 import { invoke } from "./callback_table.ts";
-import { deliverable, in_nmi, might_sleep, pop_context, push_context } from "./context.ts";
+import { deliverable, in_nmi, may_sleep, might_sleep, pop_context, push_context } from "./context.ts";
 import { ct_idle_enter, ct_idle_exit } from "./context_tracking.ts";
 import type { Cpu } from "./cpu.ts";
+import { finish_sleep, is_woken, prepare_to_sleep, switch_to_other, wake_up_process } from "./task.ts";
 import { EV_IDLE, EV_PARK, trace } from "./trace.ts";
 
-const { items: ITEMS, tick_stopped: TICK_STOPPED } = CpuSlot.offset;
+const { items: ITEMS, tick_stopped: TICK_STOPPED, current: CURRENT } = CpuSlot.offset;
+const { rcu_read_lock_nesting: NESTING } = Task.offset;
+const { state: STATE } = SchedTask.offset;
 const { nohz: NOHZ } = Globals.offset;
 const { idles: IDLES, parks: PARKS } = CpuCounters.offset;
 const { cpus: CPUS } = WaitQueue.offset;
@@ -47,21 +55,57 @@ const MAX_ITEM_DEPTH = 2;
  */
 export function schedule(cpu: Cpu): void {
   might_sleep(cpu, "schedule");
+  if (cpu.preempt) return __schedule(cpu, false);
   invoke(cpu, CB.rcu_note_context_switch, NULL);
   if (!run_items(cpu)) cpu_idle(cpu, false);
 }
 /** schedule() of a task that somebody will wake, or a timer: with globals.nohz the tick may stop. @context as there */
 export function schedule_until_woken(cpu: Cpu): void {
   might_sleep(cpu, "schedule");
+  if (cpu.preempt) return __schedule(cpu, true);
   invoke(cpu, CB.rcu_note_context_switch, NULL);
   if (!run_items(cpu)) cpu_idle(cpu, cpu.mem.peek(cpu.globals, NOHZ) !== 0);
 }
 
-/** cond_resched(): the explicit quiescent state of a long loop; also lets pending items run. @context Task, may sleep. */
+/**
+ * __schedule() - the same where a CPU has several tasks. One that only wants to sleep on (prepare_to_sleep()) is off
+ * until it is woken; while no task of the CPU can run, the thread of the last one idles for it. Any other just lets
+ * the other one run, or does one round of what the CPU owes.
+ *
+ * No wake-up is lost: a waker makes a task RUNNING and then raises KICK; we take KICK, then look at the states, and
+ * idle only while KICK is clear.
+ *
+ * @kernel  kernel/sched/core.c
+ * @context Task, or an item of PREEMPT_RT that waits for a lock; IRQs on, preempt_count 0
+ */
+export function __schedule(cpu: Cpu, until_woken: boolean): void {
+  const { mem } = cpu;
+  const sleeps = mem.cmpxchg(cpu.sched, STATE, TASK_GOING_TO_SLEEP, TASK_BLOCKED) === TASK_GOING_TO_SLEEP;
+  for (;;) {
+    mem.take_pending(P_KICK | P_RESCHED);
+    invoke(cpu, in_reader(cpu) ? CB.rcu_note_preemption : CB.rcu_note_context_switch, NULL);
+    if (sleeps && is_woken(cpu)) return;
+    // A reader or an item that waits for a lock runs no items on top: they may do what it may not.
+    if (!(may_sleep(cpu) && run_items(cpu)) && !switch_to_other(cpu)) {
+      cpu_idle(cpu, until_woken && mem.peek(cpu.globals, NOHZ) !== 0);
+    }
+    if (!sleeps || is_woken(cpu)) return;
+  }
+}
+/** Only with PREEMPT_RT a reader gives the CPU up of its own accord: it waits for a lock. */
+function in_reader(cpu: Cpu): boolean {
+  return cpu.mem.peek(cpu.mem.peek(cpu.slot, CURRENT), NESTING) !== 0;
+}
+
+/**
+ * cond_resched(): the explicit quiescent state of a long loop; also lets pending items run.
+ * @context Task, may sleep.
+ */
 export function cond_resched(cpu: Cpu): void {
   might_sleep(cpu, "cond_resched");
   // A stale kick makes every step look for interrupts. Nobody sleeps here, and who goes to sleep looks again.
   if ((cpu.mem.pending() & P_KICK) !== 0) cpu.mem.take_pending(P_KICK);
+  if (cpu.preempt && (cpu.mem.pending() & P_RESCHED) !== 0) return __schedule(cpu, false);
   invoke(cpu, CB.rcu_note_context_switch, NULL);
   run_items(cpu);
 }
@@ -113,7 +157,18 @@ export function wait_event(
   arg: Ptr,
 ): void {
   might_sleep(cpu, "wait_event");
-  const bit = 1 << cpu.id;
+  const bit = 1 << cpu.task_id;
+  if (cpu.preempt) {
+    for (;;) {
+      prepare_to_sleep(cpu);
+      cpu.mem.fetch_or(queue, CPUS, bit);
+      if (condition(cpu, arg as Ptr<never>)) break;
+      __schedule(cpu, true);
+    }
+    finish_sleep(cpu);
+    cpu.mem.fetch_and(queue, CPUS, ~bit);
+    return;
+  }
   for (;;) {
     cpu.mem.take_pending(P_KICK);
     cpu.mem.fetch_or(queue, CPUS, bit);
@@ -124,7 +179,7 @@ export function wait_event(
   cpu.mem.fetch_and(queue, CPUS, ~bit);
 }
 
-/** wake_up(): ends the sleep of all CPUs on the queue. @context Any but NMI */
+/** wake_up(): ends the sleep of all tasks on the queue. @context Any but NMI */
 export function wake_up(cpu: Cpu, queue: Ptr<"wait_queue">): void {
   let waiters = cpu.mem.xchg(queue, CPUS, 0);
   while (waiters !== 0) {
@@ -133,15 +188,29 @@ export function wake_up(cpu: Cpu, queue: Ptr<"wait_queue">): void {
     kick(cpu, id);
   }
 }
-/** Makes CPU `id` look again at what it waits for. @context Any */
+/** Makes all CPUs on the queue look again: of those that are parked. @context Any but NMI */
+export function kick_cpus(cpu: Cpu, queue: Ptr<"wait_queue">): void {
+  for (let left = cpu.mem.xchg(queue, CPUS, 0); left !== 0; left &= left - 1)
+    kick_cpu(cpu, 31 - Math.clz32(left & -left));
+}
+/**
+ * Makes a task look again at what it waits for.
+ * @param id  its number, Cpu.task_id.
+ * @context Any; not NMI if preemptible
+ */
 export function kick(cpu: Cpu, id: number): void {
+  if (cpu.preempt) wake_up_process(cpu, id);
+  else kick_cpu(cpu, id);
+}
+/** Makes CPU `id` look again at what it waits for, or owes. @context Any */
+export function kick_cpu(cpu: Cpu, id: number): void {
   cpu.mem.raise(cpu.map.section(id) as Ptr as Ptr<"cpu_pending">, P_KICK);
 }
 
 /**
- * park() - block in place until `attempt(cpu, arg)` succeeds: for a CPU that spins with its context fixed (a lock waiter,
- * a cross-CPU caller). Runs nothing but interrupts, and is not quiescent. `attempt` first publishes this CPU where the
- * other side will look for somebody to kick, then looks at what it waits for.
+ * park() - block in place until `attempt(cpu, arg)` succeeds: for a CPU that spins with its context fixed (a lock
+ * waiter, a cross-CPU caller). Runs nothing but interrupts, and is not quiescent. `attempt` first publishes this CPU
+ * where the other side will look for somebody to kick, then looks at what it waits for.
  *
  * A KICK that was consumed here may have been meant for the sleeper that this code interrupted: it is put back.
  *

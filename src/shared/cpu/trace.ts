@@ -38,6 +38,9 @@ export const EVENT_NAMES = [
   "cache_create", // cache
   "cache_destroy", // cache
   "op", // scenario operation
+  "migrate", // CPU that the task comes from, CPU that it is on now
+  "cpuhp", // 0: this CPU goes offline; 1: it is back
+  "switch", // index of the task that gives way, index of the one that goes on
 ] as const;
 export const EV_NMI = 1;
 export const EV_IRQ = 2;
@@ -60,6 +63,9 @@ export const EV_IRQ_WORK_RUN = 18;
 export const EV_CACHE_CREATE = 19;
 export const EV_CACHE_DESTROY = 20;
 export const EV_OP = 21;
+export const EV_MIGRATE = 22;
+export const EV_CPUHP = 23;
+export const EV_SWITCH = 24;
 
 /** Records an event. @context Any */
 export function trace(cpu: Cpu, event: number, a: number, b: number): void {

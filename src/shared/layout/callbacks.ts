@@ -11,6 +11,7 @@ const names = [
   "irq_work_run", // the irq_work self-IPI
   "hrtimer_interrupt", // an hrtimer is due
   "rcu_note_context_switch", // a task is about to sleep, or called cond_resched()
+  "rcu_note_preemption", // a task is about to be preempted
   "rcu_all_qs", // cond_resched()
   "rcu_sched_clock_irq", // RCU's part of the tick
   "rcu_needs_cpu", // does RCU need the tick of a CPU that goes idle?
@@ -18,7 +19,16 @@ const names = [
   "tick_nohz_idle_restart_tick", // it is idle no more
   "tick_nohz_irq_exit", // an interrupt returns to a CPU that is idle without ticks
   "run_items", // what a CPU does between operations: softirq, work items, a grace-period step; returns 1 if it did any
-  "synchronize_rcu", // the RCU tail of irq_work_sync()
+  "synchronize_rcu", // the RCU tail of irq_work_sync(); what stands for stop_machine() in cpu_down()
+  "rcu_read_lock", // with PREEMPT_RT a holder of a spinlock_t is a reader
+  "rcu_read_unlock",
+  // Steps of a CPU that goes down or comes up (linux/kernel/cpu.ts): (cpu, section of the CPU that it is about).
+  "rcutree_report_cpu_dead",
+  "rcutree_report_cpu_starting",
+  "rcutree_migrate_callbacks",
+  "slub_cpu_dead",
+  "memcg_hotplug_cpu_dead",
+  "kasan_cpu_offline",
   "nmi_handler", // src/nmi: what an NMI runs
   "irq_handler", // src/nmi: what a device interrupt runs
   // Functions of cross-CPU calls: smp_call_function_single(). Their numbers are also indices: keep them together.
@@ -30,6 +40,7 @@ const names = [
   "rcu_core",
   "run_timer_softirq",
   // irq_work functions.
+  "irq_work_wake",
   "deferred_percpu_work_fn",
   "nolock_rfc_deferred_fn",
   "nolock_rfc_monitor_fn",
@@ -81,6 +92,7 @@ const names = [
   "rcu_torture_cb",
   "llist_torture_irq_work",
   "mt_free_walk",
+  "typesafe_ctor",
   // The heap facade: src/main/heap.
   "heap_construct",
   "heap_retired",

@@ -6,7 +6,7 @@ import { MAX_CONTEXTS, MAX_HELD_LOCKS } from "../base/limits.ts";
 import { aligned, array, atomic32, atomic_ptr, ptr, struct, u32 } from "../mem/struct.ts";
 import { NR_IPIS } from "./callbacks.ts";
 import { MAX_POINTS } from "./points.ts";
-import { WaitQueue } from "./types.ts";
+import { ListHead, WaitQueue } from "./types.ts";
 
 /** Bits of cpu_pending.bits. */
 export const P_STOP = 1; // the machine stops at once: a verdict has been reached elsewhere
@@ -19,6 +19,7 @@ export const P_TICK = 64; // the timer interrupt
 export const P_IRQ_WORK = 128; // the irq_work self-IPI
 export const P_IRQ_WORK_LATE = 256; // a self-IPI that becomes P_IRQ_WORK some steps later (irqwork mode late)
 export const P_HRTIMER = 512; // the timer interrupt of an hrtimer that is due at once
+export const P_RESCHED = 1024; // no interrupt: the CPU's other task wants to run, where the current one is preemptible
 export const P_ANY_NMI = P_NMI | P_NMI_LOCAL;
 /** In order of priority, lowest bit first: rcu spec 2.8, the call vector may overtake irq_work. */
 export const P_ANY_IRQ = P_IPI_CALL | P_IRQ | P_TICK | P_IRQ_WORK | P_HRTIMER;
@@ -56,6 +57,55 @@ export const Task = struct("task", {
   migration_disabled: u32,
   /** What it sleeps for, for reports: a callback or lock address; 0 while running. */
   waits_on: u32,
+  /** PF_* bits. */
+  flags: u32,
+  /** Which task of its CPU it is: 0, the main one, to MAX_TASKS - 1. */
+  index: u32,
+});
+/** Bits of task.rcu_read_unlock_special: what the outermost rcu_read_unlock() has to do. */
+export const UNLOCK_EXP_HINT = 1; // an expedited grace period waits for the section
+export const UNLOCK_BLOCKED = 2; // the task is on the list of a leaf (rcu/tree_plugin.ts)
+/** task.flags: what this task allocates may come from emergency reserves. include/linux/sched.h */
+export const PF_MEMALLOC = 0x800;
+
+/** Tasks of a CPU that runs several (globals.preempt, globals.rt). */
+export const MAX_TASKS = 2;
+
+/** sched_task.state. */
+export const TASK_DEAD = 0; // does not exist, or has ended
+export const TASK_RUNNING = 1;
+export const TASK_GOING_TO_SLEEP = 2; // still runs: it has said that it wants to sleep, and looks a last time
+export const TASK_BLOCKED = 3; // not among the runnable tasks
+
+/** The part of a task that others write: not in the slot, which a rebuild puts back. */
+export const SchedTask = struct(
+  "sched_task",
+  {
+    pid: u32,
+    /** TASK_*. */
+    state: atomic32,
+    /** 1: its thread may run. Written by the task that hands the CPU over, taken back by its own thread. */
+    on_cpu: atomic32,
+    /** With PREEMPT_RT: the lock that it sleeps for; NULL: none. */
+    blocked_on: atomic_ptr("spinlock"),
+    /** The leaf on whose blkd_tasks it is; NULL: none. Under that leaf's lock. */
+    rcu_blocked_node: ptr("rcu_node"),
+    rcu_node_entry: ListHead,
+  },
+  { align: 64 },
+);
+
+/** What a task that does not run leaves of the words of its slot: its kernel stack, as it were. */
+export const TaskStack = struct("task_stack", {
+  softirq: u32,
+  depth: u32,
+  contexts: array(u32, MAX_CONTEXTS),
+  point: u32,
+  held_depth: u32,
+  held: array(u32, MAX_HELD_LOCKS),
+  pc_depth: u32,
+  obj_exts_depth: u32,
+  items: u32,
 });
 
 /**
@@ -67,6 +117,7 @@ export const CpuSlot = struct(
   {
     id: u32,
     node: u32,
+    /** 0: it is offline, or on its way there or back, and no NMI reaches it. */
     online: u32,
     current: ptr("task"),
     irqs_off: u32,
@@ -82,7 +133,10 @@ export const CpuSlot = struct(
     random: u32,
     held_depth: u32,
     held: array(u32, MAX_HELD_LOCKS),
-    /** Lists of partial_contexts that are in use (slub/refill.ts), and nested frees of slabs' vectors (slub/obj_exts.ts). */
+    /**
+     * Lists of partial_contexts that are in use (slub/refill.ts), and nested frees of slabs' vectors
+     * (slub/obj_exts.ts).
+     */
     pc_depth: u32,
     obj_exts_depth: u32,
     /** Nesting of non-blocking items. */
@@ -98,6 +152,9 @@ export const CpuSlot = struct(
     idle_jiffies: u32,
     warnings: u32,
     main_task: Task,
+    /** Of a machine with several tasks per CPU: the others, and what those that do not run have left. */
+    further_task: Task,
+    stacks: array(TaskStack, MAX_TASKS),
   },
   { align: 64 },
 );
@@ -153,6 +210,9 @@ export const CpuCounters = struct(
     parks: u32,
     idles: u32,
     warnings: u32,
+    migrations: u32, // of tasks, to this CPU
+    offlines: u32,
+    lost_interrupts: u32, // raised at it while it was offline
     points_visited: array(u32, MAX_POINTS),
     points_hit_controller: array(u32, MAX_POINTS),
     points_hit_local: array(u32, MAX_POINTS),
@@ -161,4 +221,8 @@ export const CpuCounters = struct(
 );
 
 /** Deferred softirqs of a CPU: kernel/softirq.c. Changed with IRQs off. */
-export const IrqStat = struct("irq_stat", { softirq_pending: aligned(64, u32) });
+export const IrqStat = struct("irq_stat", {
+  softirq_pending: aligned(64, u32),
+  /** With PREEMPT_RT: 1 while a task serves softirqs. It may sleep meanwhile, and the other task must not serve any. */
+  softirq_running: u32,
+});

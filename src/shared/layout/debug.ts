@@ -18,6 +18,9 @@ export const HOOK_KFENCE = 128;
 export const HOOK_MEMCG = 256;
 export const HOOK_INIT_ON_FREE = 512;
 
+/** Not a facility: failslab may refuse objects. Set by arm_fault_injection() (lib/fault_inject.ts). */
+export const HOOK_FAILSLAB = 0x40000000;
+
 /** Their names, in the order of the table. */
 export const HOOK_BITS = {
   kmemleak: HOOK_KMEMLEAK,

@@ -16,6 +16,7 @@ export const __GFP_COMP = 0x1000;
 export const __GFP_ACCOUNT = 0x2000;
 export const __GFP_MEMALLOC = 0x4000;
 export const __GFP_HIGH = 0x8000;
+export const __GFP_DMA32 = 0x10000;
 
 export const __GFP_RECLAIM = __GFP_DIRECT_RECLAIM | __GFP_KSWAPD_RECLAIM;
 

@@ -1,14 +1,17 @@
 /** Variables that exist once in a machine, and the configuration words that boot writes and nobody changes. */
 import { MAX_NUMNODES } from "../base/limits.ts";
 import { aligned, array, atomic32, callback, struct, u32 } from "../mem/struct.ts";
+import { CpuhpGlobals } from "./cpuhp.ts";
 import { DebugGlobals } from "./debug.ts";
 import { KvfreeGlobals } from "./kvfree_rcu.ts";
 import { Zone } from "./page.ts";
 import { RcuState } from "./rcu.ts";
 import { SlabGlobals } from "./slab.ts";
+import { SysfsWrite } from "./sysfs.ts";
 import { TortureGlobals } from "./torture.ts";
 import { Mutex, WaitQueue } from "./types.ts";
 import { VmallocGlobals } from "./vmalloc.ts";
+import { Kswapd } from "./vmscan.ts";
 import { WorkloadGlobals } from "./workloads.ts";
 
 /** globals.irqwork_mode: when the irq_work self-IPI arrives. */
@@ -40,10 +43,16 @@ export const VARIANT_MERGED = 0; // as merged in 7.3
 export const VARIANT_V3 = 1; // June 2026
 export const VARIANT_RFC = 2; // February 2026
 
+/** globals.preempt: as 1, but RCU forgets readers that are preempted. For tests: what preemptible RCU is there for. */
+export const PREEMPT_FORGETS_READERS = 2;
+
 /** Words that a scenario shares between its CPUs. */
 export const NR_SCENARIO_WORDS = 256;
 /** Room for lock classes. */
 export const MAX_LOCK_CLASSES = 64;
+
+/** Room for the globs of slab_debug. */
+export const SLAB_DEBUG_CACHES_BYTES = 128;
 
 export const Globals = struct(
   "globals",
@@ -63,6 +72,58 @@ export const Globals = struct(
     rcu_min_cached_objs: u32,
     /** 1: an idle CPU stops its tick, as with CONFIG_NO_HZ_IDLE. */
     nohz: u32,
+    /** 1: CPUs run several tasks and preempt them, in RCU readers too (CONFIG_PREEMPT_RCU); `rt` includes it. */
+    preempt: u32,
+    /** Pages of each zone that only allocations with access to emergency reserves may have (page_alloc/watermark.ts). */
+    min_free_pages: u32,
+    /** 1: caches that are alike are merged (slub/merge.ts). */
+    slab_merge: u32,
+    /** 1: __GFP_DMA has kmalloc caches of its own, as with CONFIG_ZONE_DMA. */
+    zone_dma: u32,
+    /** Copies of the ordinary kmalloc caches, 0 to 15 (kmalloc_token()). */
+    kmalloc_partitions: u32,
+    /** 1: kmem_buckets_create() makes caches, as with CONFIG_SLAB_BUCKETS. */
+    slab_buckets: u32,
+    /** slab_debug: SLAB_* debug flags of new caches, and SLAB_DEBUG_NO_HIGHER_ORDER (slub/debug_flags.ts). */
+    slab_debug: u32,
+    /** Globs of the caches that slab_debug is for, separated by commas: ASCII, zero-padded. Empty: all caches. */
+    slab_debug_caches: array(u32, SLAB_DEBUG_CACHES_BYTES / 4),
+    /** 1 once any cache is debugged: the static key before every test of a cache's debug flags. */
+    slub_debug_enabled: u32,
+    /** 1: a test of the slub suite runs: reports of slub debugging are counted, not printed. */
+    slab_kunit: u32,
+    /** TAINT_* bits: what has gone wrong so far (slub/debug_report.ts). */
+    tainted: u32,
+    /** Jiffies of the first of the last reports that there is no memory for a slab, and their number. */
+    slab_oom_since: u32,
+    slab_oom_reports: u32,
+    /** Number of the next record of the log (cpu/printk.ts). */
+    printk_seq: u32,
+    /** 1: PREEMPT_RT. */
+    rt: u32,
+    /** 1: tasks move to other CPUs. */
+    migrate: u32,
+    /** 1: CPUs go offline and come back. */
+    hotplug: u32,
+    /** 1: links in free objects are encoded, as with CONFIG_SLAB_FREELIST_HARDENED. */
+    hardened: u32,
+    /** 1: new slabs are handed out in random order, as with CONFIG_SLAB_FREELIST_RANDOM. */
+    shuffle: u32,
+    /** 1: (freelist, counters) of a slab cannot be compared and exchanged as one: no cache has __CMPXCHG_DOUBLE. */
+    nocmpxchg: u32,
+    /** Probability that an allocation of pages fails, in units of 2^-32: fault injection, fail_page_alloc. */
+    lowmem: u32,
+    /** Probability that an object is refused before anybody looks for one, in units of 2^-32: failslab. */
+    failslab: u32,
+    /** 1: failslab is for caches with SLAB_FAILSLAB only. */
+    failslab_marked: u32,
+    /** 1: from now on allocations fail as lowmem and failslab say; 0 during boot. */
+    fault_injection: u32,
+    /** 1: built without CONFIG_HAVE_MEMORYLESS_NODES. */
+    no_memoryless: u32,
+    /** Known bugs that this machine has: bit BUG_* of the two words (layout/bugs.ts). */
+    bugs: u32,
+    bugs_high: u32,
     /** Probability that a trylock fails for no reason, in units of 2^-32. */
     spurious: u32,
     /** 1: sheaf capacity, barn limits and batches shrink, so that rare paths become common. */
@@ -81,6 +142,7 @@ export const Globals = struct(
     stopping: atomic32,
     /** How each lock class has been used so far (linux/sync/lockdep.ts); index = class. */
     lockdep_usage: aligned(64, array(u32, MAX_LOCK_CLASSES)),
+    cpuhp: aligned(64, CpuhpGlobals),
     /** CPUs that wait in irq_work_sync(). */
     irq_work_waiters: aligned(64, WaitQueue),
     /** One irq_work_sync() at a time where it sleeps. */
@@ -91,11 +153,14 @@ export const Globals = struct(
     kvfree: aligned(64, KvfreeGlobals),
     debug: aligned(64, DebugGlobals),
     zones: aligned(64, array(Zone, MAX_NUMNODES)),
+    kswapd: array(Kswapd, MAX_NUMNODES),
     /** Words that a scenario shares between its CPUs: roots of its data structures. */
     scenario: aligned(64, array(atomic32, NR_SCENARIO_WORDS)),
     /** What a torture run shares between its CPUs. */
     torture: aligned(64, TortureGlobals),
     workloads: aligned(64, WorkloadGlobals),
+    /** A file under /sys/kernel/slab is to be written. */
+    sysfs: aligned(64, SysfsWrite),
   },
   { align: 64 },
 );

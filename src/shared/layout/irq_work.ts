@@ -19,5 +19,8 @@ export const IrqWork = struct("irq_work", {
 
 export const IrqWorkCpu = struct("irq_work_cpu", {
   raised_list: aligned(64, LlistHead),
+  /** With PREEMPT_RT also what is not for hardirq: the thread irq_work/N runs it. */
   lazy_list: LlistHead,
+  /** Wakes that thread on behalf of other CPUs: irq_work_wakeup. */
+  wakeup: IrqWork,
 });

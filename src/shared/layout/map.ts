@@ -5,7 +5,7 @@
  *   per-CPU sections  layout/percpu.ts, one per CPU, padded to cache lines
  *   mem_map           one struct page per page (layout/page.ts)
  *   vmap_areas        one struct vmap_area per page of the vmalloc area (layout/vmalloc.ts)
- *   pages             page-aligned; split evenly between the nodes
+ *   pages             page-aligned; split evenly between the nodes that have memory
  *   vmalloc area      page-aligned; an eighth of all pages
  */
 import { MAX_NUMNODES, NR_CPUS, PAGE_SIZE } from "../base/limits.ts";
@@ -23,6 +23,8 @@ export interface MachineShape {
   readonly bytes: number;
   readonly cpus: number;
   readonly nodes: number;
+  /** The last node has CPUs, but no memory; absent: it has some. */
+  readonly memless?: boolean;
 }
 
 export class MachineMap {
@@ -36,6 +38,7 @@ export class MachineMap {
   /** Address of page 0. */
   readonly pages: number;
   readonly nrPages: number;
+  /** Of each node that has memory. */
   readonly pagesPerNode: number;
   /** VMALLOC_START and VMALLOC_END. */
   readonly vmalloc: number;
@@ -56,8 +59,9 @@ export class MachineMap {
     this.vmapAreas = (mapStart + room * Page.size) as Ptr<"vmap_area">;
     this.pages = roundUp(this.vmapAreas + this.nrVmallocPages * VmapArea.size, PAGE_SIZE);
     const fit = Math.floor((shape.bytes - this.pages) / PAGE_SIZE) - this.nrVmallocPages;
-    this.pagesPerNode = Math.floor(Math.max(0, Math.min(room, fit)) / shape.nodes);
-    this.nrPages = this.pagesPerNode * shape.nodes;
+    const memoryNodes = nodesWithMemory(shape);
+    this.pagesPerNode = Math.floor(Math.max(0, Math.min(room, fit)) / memoryNodes);
+    this.nrPages = this.pagesPerNode * memoryNodes;
     this.vmalloc = this.pages + this.nrPages * PAGE_SIZE;
     this.vmallocEnd = this.vmalloc + this.nrVmallocPages * PAGE_SIZE;
   }
@@ -71,11 +75,17 @@ export class MachineMap {
   }
 }
 
+/** The first so many nodes have memory. */
+export function nodesWithMemory({ nodes, memless = false }: MachineShape): number {
+  return memless ? nodes - 1 : nodes;
+}
+
 /** @returns what is wrong with a shape, or undefined. */
 export function shapeProblem(shape: MachineShape): string | undefined {
   const { bytes, cpus, nodes } = shape;
   if (!Number.isInteger(cpus) || cpus < 1 || cpus > NR_CPUS) return `CPUs must be 1 to ${NR_CPUS}, not ${cpus}`;
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NUMNODES) return `nodes must be 1 to ${MAX_NUMNODES}`;
+  if (nodesWithMemory(shape) < 1) return "a node must have memory: give more nodes";
   if (!Number.isInteger(bytes) || bytes % PAGE_SIZE !== 0) return `memory must be a multiple of ${PAGE_SIZE} bytes`;
   if (bytes > 0x7fff0000) return "memory must be less than 2 GiB";
   if (new MachineMap(shape).nrPages < 32 * nodes) return `memory is too small for ${cpus} CPUs: give at least 1 MiB`;

@@ -16,6 +16,9 @@ export const PGTY_bnode = 8; // holds a kvfree_rcu_bulk_data
 export const MAX_PAGE_ORDER = 10;
 export const NR_PAGE_ORDERS = MAX_PAGE_ORDER + 1;
 
+/** page.flags: memory from emergency reserves. The same bit as SL_pfmemalloc of the slab that the page may become. */
+export const PG_pfmemalloc = 4;
+
 /** struct slab (layout/slab.ts) overlays this field by field. */
 export const Page = struct(
   "page",

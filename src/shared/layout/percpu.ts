@@ -1,11 +1,27 @@
 /** The per-CPU section: one instance of every per-CPU variable. The CPU's own words come first. */
-import { struct } from "../mem/struct.ts";
-import { CallQueue, ContextTracking, CpuCounters, CpuPending, CpuSlot, IrqStat, TraceRing } from "./cpu.ts";
+import { array, struct } from "../mem/struct.ts";
+import {
+  CallQueue,
+  ContextTracking,
+  CpuCounters,
+  CpuPending,
+  CpuSlot,
+  IrqStat,
+  MAX_TASKS,
+  SchedTask,
+  TraceRing,
+} from "./cpu.ts";
+import { CpuhpCpuState } from "./cpuhp.ts";
+import { Cpuset } from "./cpuset.ts";
+import { FaultInject } from "./fault_inject.ts";
 import { IrqWorkCpu } from "./irq_work.ts";
 import { DeferredPercpuWork, KfreeRcuCpu, KvfreeCounters } from "./kvfree_rcu.ts";
 import { NolockRfc, NolockRfcCounters } from "./nolock_rfc.ts";
+import { PrintkRing } from "./printk.ts";
+import { BatchedEntropy } from "./random.ts";
 import { RcuData } from "./rcu.ts";
 import { SlubCpu } from "./slab.ts";
+import { StackDepotCpu } from "./stackdepot.ts";
 import { HrtimerCpuBase, TimerBase } from "./timer.ts";
 import { TortureCpu } from "./torture.ts";
 import { VfreeDeferred } from "./vmalloc.ts";
@@ -20,12 +36,16 @@ export const PerCpu = struct(
     ct: ContextTracking,
     calls: CallQueue,
     irq_stat: IrqStat,
+    cpuhp: CpuhpCpuState,
     irq_work: IrqWorkCpu,
     timers: TimerBase,
     hrtimers: HrtimerCpuBase,
     workers: WorkerPool,
     rcu_data: RcuData,
+    batched_entropy: BatchedEntropy,
+    fault_inject: FaultInject,
     slub: SlubCpu,
+    cpuset: Cpuset,
     vfree_deferred: VfreeDeferred,
     deferred_percpu_work: DeferredPercpuWork,
     krc: KfreeRcuCpu,
@@ -34,8 +54,11 @@ export const PerCpu = struct(
     nolock_rfc_counters: NolockRfcCounters,
     counters: CpuCounters,
     trace: TraceRing,
+    printk: PrintkRing,
+    stack_depot: StackDepotCpu,
     torture: TortureCpu,
     workloads: WorkloadCpu,
+    tasks: array(SchedTask, MAX_TASKS),
   },
   { align: 64 },
 );

@@ -4,9 +4,10 @@
  * Differs: sequence numbers are 32-bit words. They wrap after 2^30 grace periods, and every comparison is modular.
  */
 import { HZ, NR_CPUS } from "../base/limits.ts";
-import { aligned, array, atomic32, ptr, struct, u32, ulong } from "../mem/struct.ts";
+import { aligned, array, atomic32, atomic_ptr, ptr, struct, u32, ulong } from "../mem/struct.ts";
+import { MAX_TASKS } from "./cpu.ts";
 import { IrqWork } from "./irq_work.ts";
-import { Completion, Mutex, RcuHead, Spinlock, WaitQueue } from "./types.ts";
+import { Completion, ListHead, Mutex, RcuHead, Spinlock, WaitQueue } from "./types.ts";
 
 /** Segments of a callback list; the index is also that of the tail pointer that ends the segment. */
 export const RCU_DONE_TAIL = 0; // may be invoked
@@ -87,12 +88,22 @@ export const RcuNode = struct(
     gp_wq: aligned(64, WaitQueue),
     exp_seq_rq: atomic32, // the furthest expedited grace period asked for; read without the lock
     exp_wq: array(WaitQueue, 4), // who waits for it, by number modulo 4
+    /** Leaves: tasks that were preempted in a reader; the first of them that blocks a grace period of either kind, or NULL. */
+    blkd_tasks: ListHead,
+    gp_tasks: ptr("list_head"),
+    exp_tasks: atomic_ptr("list_head"), // the root's is read without the lock
   },
   { align: 64 },
 );
 
-/** struct rcu_synchronize: a synchronize_rcu() that waits. The kernel has it on the stack: one task, one of these. */
-export const RcuSynchronize = struct("rcu_synchronize", { head: RcuHead, completion: Completion, busy: u32 });
+/** struct rcu_synchronize: a synchronize_rcu() that waits. The kernel has it on the stack: one of these for each task. */
+export const RcuSynchronize = struct("rcu_synchronize", {
+  head: RcuHead,
+  completion: Completion,
+  busy: u32,
+  /** The grace period that synchronize_rcu_expedited() waits for. */
+  exp_seq: u32,
+});
 
 /** What RCU knows about one CPU. Plain words are this CPU's own, changed with IRQs off, unless it says otherwise. */
 export const RcuData = struct(
@@ -114,10 +125,8 @@ export const RcuData = struct(
     qlen_last_fqs_check: u32,
     n_force_qs_snap: u32,
     softirq_snap: u32,
-    /** The grace period that synchronize_rcu_expedited() waits for. */
-    exp_seq: u32,
     rcu_iw: IrqWork,
-    synchronize: RcuSynchronize,
+    synchronize: array(RcuSynchronize, MAX_TASKS), // one for each task
     barrier_head: RcuHead, // under rcu_state.barrier_lock
     barrier_seq_snap: atomic32, // written under it
     /** Written by whoever looks for quiescent states, under the leaf's lock. */

@@ -38,6 +38,19 @@ export const MAX_PARTIAL = 10;
 /** The link in a free object, at kmem_cache.offset: 8 bytes, both words are written. */
 export const FreePointer = struct("free_pointer", { next: ptr("object") });
 
+/** struct track: who allocated an object, or freed it. Two of them lie behind the free pointer with SLAB_STORE_USER. */
+export const Track = struct("track", {
+  addr: ulong, // symbol of the caller (lib/stackdepot.ts); 0: nobody yet
+  handle: u32, // call stack
+  cpu: u32,
+  pid: u32,
+  when: ulong, // jiffies
+});
+export const TRACK_ALLOC = 0;
+export const TRACK_FREE = 1;
+/** Behind the tracks of an object of a kmalloc cache: the size that was asked for. */
+export const OrigSize = struct("orig_size", { size: ulong });
+
 /** Overlays struct page of the slab's first page, field by field. */
 export const Slab = struct(
   "slab",
@@ -93,12 +106,18 @@ export const TINY_MAX_EMPTY_SHEAVES = 1;
 /** Slots for object pointers: what `void **p` points to in the bulk functions. */
 export const ObjectArray = struct("object_array", { slots: array(ptr("object"), 0) });
 
+/** What a sheaf of the prefill API says about itself. In Linux an anonymous struct in struct slab_sheaf. */
+export const SheafPrefill = struct("sheaf_prefill", {
+  capacity: u32,
+  pfmemalloc: u32, // 1: objects in it may come from emergency reserves
+});
+
 /** struct slab_sheaf: 32-byte header, then `sheaf_capacity` object pointers. */
 export const SlabSheaf = struct("slab_sheaf", {
   rcu_head: RcuHead, // while passed to call_rcu
   barn_list: overlay("rcu_head", ListHead), // while in a barn
   llnode: overlay("rcu_head", LlistNode), // while on deferred_percpu_work.rcu_sheaves
-  capacity: overlay("rcu_head", u32), // while handed out by the prefill API
+  prefill: overlay("rcu_head", SheafPrefill), // while handed out by the prefill API
   cache: ptr("kmem_cache"),
   size: u32,
   node: u32,
@@ -120,46 +139,14 @@ export const SlubPercpuSheaves = struct(
   { align: 64 },
 );
 
-/** Counters of a cache, one set per CPU; index = position. Kernel names; spec slub 3.8. */
-export const STAT_NAMES = [
-  "ALLOC_FASTPATH",
-  "ALLOC_SLOWPATH",
-  "ALLOC_NODE_MISMATCH",
-  "ALLOC_SLAB",
-  "ORDER_FALLBACK",
-  "FREE_FASTPATH",
-  "FREE_SLOWPATH",
-  "FREE_ADD_PARTIAL",
-  "FREE_REMOVE_PARTIAL",
-  "FREE_SLAB",
-  "CMPXCHG_DOUBLE_FAIL",
-  "FREE_RCU_SHEAF",
-  "FREE_RCU_SHEAF_FAIL",
-  "SHEAF_ALLOC",
-  "SHEAF_FREE",
-  "SHEAF_REFILL",
-  "SHEAF_FLUSH",
-  "BARN_GET",
-  "BARN_GET_FAIL",
-  "BARN_PUT",
-  "BARN_PUT_FAIL",
-  "SHEAF_PREFILL_FAST",
-  "SHEAF_PREFILL_SLOW",
-  "SHEAF_PREFILL_OVERSIZE",
-  "SHEAF_RETURN_FAST",
-  "SHEAF_RETURN_SLOW",
-] as const;
-/** Position of a counter by its name. */
-export const STAT = Object.fromEntries(STAT_NAMES.map((name, i) => [name, i])) as {
-  readonly [N in (typeof STAT_NAMES)[number]]: number;
-};
-export const KmemCacheStats = struct("kmem_cache_stats", { counts: array(u32, 32) }, { align: 64 });
-
 /** kmem_cache.per_node[]. */
 export const KmemCachePerNode = struct("kmem_cache_per_node", {
   barn: ptr("node_barn"),
   node: ptr("kmem_cache_node"),
 });
+
+/** kmem_cache.random_seq: numbers of objects, as many as the cache's largest slabs have. */
+export const RandomSeq = struct("random_seq", { order: array(u32, 0) });
 
 export const KmemCache = struct(
   "kmem_cache",
@@ -180,8 +167,11 @@ export const KmemCache = struct(
     inuse: u32,
     align: u32,
     red_left_pad: u32,
-    random: u32,
+    random: u32, // with which links in free objects are encoded; 0: they are not
+    random_seq: ptr("random_seq"), // order of the objects of new slabs; NULL: that of their addresses
     remote_node_defrag_ratio: u32,
+    useroffset: u32, // usercopy region; nobody checks it here
+    usersize: u32,
     name: array(u32, 6), // CACHE_NAME_BYTES of ASCII, zero-padded
     alive: u32, // KMEM_CACHE_ALIVE while usable; poisoned on release
     list: ListHead, // slab_caches
@@ -197,7 +187,10 @@ export const KMEM_CACHE_DEAD = 0x0badcace;
 
 export const KMALLOC_SHIFT_HIGH = 13;
 export const NR_KMALLOC_BUCKETS = KMALLOC_SHIFT_HIGH + 1;
-export const NR_KMALLOC_TYPES = 5; // normal, reclaim, cgroup, dma, no-objext (others alias them)
+/** normal, reclaim, cgroup, dma, no-objext. Partitions come behind them. */
+export const NR_KMALLOC_TYPES = 5;
+/** KMALLOC_PARTITION_CACHES_NR: copies of KMALLOC_NORMAL that a machine may have (globals.kmalloc_partitions). */
+export const MAX_PARTITIONS = 15;
 
 /** kmem_cache, kmem_cache_node, and the cache of per-CPU blocks. */
 export const NR_BOOT_CACHES = 3;
@@ -207,20 +200,34 @@ export const SLAB_STATE_DOWN = 0;
 export const SLAB_STATE_PARTIAL = 1; // kmem_cache_node
 export const SLAB_STATE_UP = 2; // everything
 
+/** KMALLOC_NORMAL, RECLAIM, CGROUP and DMA: types that a set of buckets may cover. */
+export const NR_BUCKET_TYPES = 4;
+/** kmem_buckets: caches by type and size. NULL: not covered. */
+export const KmemBuckets = struct("kmem_buckets", {
+  caches: array(ptr("kmem_cache"), NR_BUCKET_TYPES * NR_KMALLOC_BUCKETS),
+});
+
+/** A name under which a cache is known besides its own. */
+export const SavedAlias = struct("saved_alias", { s: ptr("kmem_cache"), name: array(u32, 6) });
+/** Names that are remembered. */
+export const MAX_ALIASES = 64;
+
 export const SlabGlobals = struct("slab_globals", {
   slab_mutex: Mutex,
   flush_lock: Mutex,
-  cpu_hotplug_lock: Mutex,
   slab_caches: ListHead,
   kmem_cache: ptr("kmem_cache"), // the cache of struct kmem_cache
   kmem_cache_node: ptr("kmem_cache"),
   percpu: ptr("kmem_cache"), // the cache of per-CPU blocks: sheaves and counters of one cache on all CPUs
-  kmalloc_caches: array(ptr("kmem_cache"), NR_KMALLOC_BUCKETS * NR_KMALLOC_TYPES),
+  kmalloc_caches: array(ptr("kmem_cache"), NR_KMALLOC_BUCKETS * (NR_KMALLOC_TYPES + MAX_PARTITIONS)),
   bootstrap_sheaf: SlabSheaf, // zero capacity, shared, never written
   slab_state: u32, // SLAB_STATE_*
   nr_caches: atomic32,
+  object_map_lock: Spinlock,
+  object_map: array(u32, (MAX_OBJS_PER_PAGE + 1) / 32), // one bit per object of a slab: it is free
   boot_caches: array(KmemCache, NR_BOOT_CACHES),
   boot_nodes: array(KmemCacheNode, MAX_NUMNODES), // of the kmem_cache_node cache itself
+  aliases: array(SavedAlias, MAX_ALIASES), // under slab_mutex
 });
 /** slub.c's own per-CPU words. */
 export const SlubCpu = struct("slub_cpu", {
@@ -232,6 +239,9 @@ export const SlubCpu = struct("slub_cpu", {
   kmalloc_nolock_failed: u32,
   kfree_nolock_sheaf: u32,
   kfree_nolock_deferred: u32,
+  // Reports of slub debugging: printed, and counted only because a test expects them.
+  slab_reports: u32,
+  slab_errors: u32,
   /** Counters of caches that are gone, added up by the CPU that released them. */
   retired: array(u32, 32),
 });

@@ -18,12 +18,36 @@ export const SLAB_ACCOUNT = 0x1000;
 export const SLAB_NO_SHEAVES = 0x4000; // bootstrap caches
 export const SLAB_SKIP_KFENCE = 0x8000; // no object comes from the kfence pool
 export const SLAB_NO_OBJ_EXT = 0x10000; // slabs without extension vectors
+export const SLAB_NO_USER_FLAGS = 0x20000; // slab_debug= does not apply
+export const SLAB_FAILSLAB = 0x200000; // its allocations may fail for no reason (slub/failslab.ts)
+export const SLAB_NO_MERGE = 0x40000; // neither has aliases nor becomes one
+export const SLAB_CACHE_DMA = 0x80000; // memory that any device can reach
+export const SLAB_CACHE_DMA32 = 0x100000;
 export const __OBJECT_POISON = 0x40000000; // SLAB_POISON, and the object body may be overwritten
 export const __CMPXCHG_DOUBLE = 0x20000000; // (freelist, counters) is updated by one compare-and-exchange
 
 export const SLAB_DEBUG_FLAGS = SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER | SLAB_TRACE | SLAB_CONSISTENCY_CHECKS;
+/** What slab_debug without letters turns on. */
+export const DEBUG_DEFAULT_FLAGS = SLAB_CONSISTENCY_CHECKS | SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER;
+/** Flags that make the slots of a cache larger. */
+export const DEBUG_METADATA_FLAGS = SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER;
+/** In globals.slab_debug, never in a cache: no such metadata where a slab would need a larger block of pages. */
+export const SLAB_DEBUG_NO_HIGHER_ORDER = 0x8000000;
 /** Caches with any of these never get __CMPXCHG_DOUBLE. */
 export const SLAB_NO_CMPXCHG = SLAB_CONSISTENCY_CHECKS | SLAB_STORE_USER | SLAB_TRACE;
+
+/** A cache with any of these is never merged with another. @kernel mm/slab_common.c */
+export const SLAB_NEVER_MERGE =
+  SLAB_RED_ZONE |
+  SLAB_POISON |
+  SLAB_STORE_USER |
+  SLAB_TRACE |
+  SLAB_TYPESAFE_BY_RCU |
+  SLAB_NOLEAKTRACE |
+  SLAB_FAILSLAB |
+  SLAB_NO_MERGE;
+/** Caches that are merged have the same of these. @kernel mm/slab_common.c */
+export const SLAB_MERGE_SAME = SLAB_RECLAIM_ACCOUNT | SLAB_CACHE_DMA | SLAB_CACHE_DMA32 | SLAB_ACCOUNT;
 
 // Flags of one allocation.
 export const SLAB_ALLOC_DEFAULT = 0;

@@ -36,6 +36,17 @@ export const LocalTrylock = struct("local_trylock", { acquired: u32, cls: u32 })
 /** Tasks that sleep until something changes: a mask of CPUs (cpu/sched.ts). */
 export const WaitQueue = struct("wait_queue", { cpus: atomic32 });
 export const Mutex = struct("mutex", { owner: atomic32, cls: u32, waiters: WaitQueue });
+/** struct percpu_rw_semaphore: many readers or one writer, see sync/percpu_rwsem.ts. */
+export const PercpuRwSemaphore = struct("percpu_rw_semaphore", {
+  readers: atomic32,
+  cls: u32,
+  /** 1: a writer has it, or waits for the readers to leave. */
+  block: atomic32,
+  /** Readers that wait for the writer. */
+  waiters: WaitQueue,
+  /** The writer that waits for readers. */
+  writer: WaitQueue,
+});
 export const Completion = struct("completion", { done: atomic32, waiters: WaitQueue });
 /** struct rcuwait: one sleeping CPU + 1, or 0. A second waiter overwrites the first. */
 export const Rcuwait = struct("rcuwait", { task: atomic32 });

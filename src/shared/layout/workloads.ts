@@ -132,7 +132,54 @@ export const MapleTree = struct("maple_tree", {
   node_cache: ptr("kmem_cache"),
 });
 
-export const WorkloadCpu = struct("workload_cpu", { vmap_block_queue: VmapBlockQueue }, { align: 64 });
+/** An object of a SLAB_TYPESAFE_BY_RCU cache: who has found it under RCU has an object of this type, if not the same. */
+export const TypesafeObject = struct("typesafe_object", {
+  /** Written by the constructor, and never again. */
+  magic: u32,
+  /** 0: it is free. The constructor's work, too, and left so by the last put. */
+  refcnt: atomic32,
+  /** Its place in the table; constant while there is a reference. */
+  key: atomic32,
+  /** New with each key; repeated in `again`. */
+  stamp: u32,
+  rest: array(u32, 8),
+  again: u32,
+});
+/** Few, so that at times all are free, and their slab can go. */
+export const NR_TYPESAFE = 4;
+export const TypesafeTable = struct("typesafe_table", {
+  cache: ptr("kmem_cache"),
+  /** By key. Each holds a reference. */
+  slots: aligned(64, array(atomic_ptr("typesafe_object"), NR_TYPESAFE)),
+});
+
+export const NR_PREFILL_STASH = 16;
+export const PrefillGlobals = struct("prefill_globals", {
+  cache: ptr("kmem_cache"),
+  /** Objects of the cache that any CPU may free. */
+  stash: aligned(64, array(atomic_ptr("torture_object"), NR_PREFILL_STASH)),
+  /** Objects of the cache that NMIs free. */
+  stash_nolock: aligned(64, array(atomic_ptr("torture_object"), NR_PREFILL_STASH)),
+});
+export const PrefillCpu = struct("prefill_cpu", {
+  /** What this CPU's task holds; NULL: none. */
+  sheaf: ptr("slab_sheaf"),
+  /** So many objects it must give. */
+  promised: u32,
+});
+/** What a CPU's task grows and shrinks by krealloc(). */
+export const GrowingCpu = struct("growing_cpu", {
+  object: ptr("object"),
+  bytes: u32,
+  /** What each of its bytes is. */
+  fill: u32,
+});
+
+export const WorkloadCpu = struct(
+  "workload_cpu",
+  { vmap_block_queue: VmapBlockQueue, prefill: PrefillCpu, growing: GrowingCpu },
+  { align: 64 },
+);
 export const WorkloadGlobals = struct(
   "workload_globals",
   {
@@ -141,6 +188,10 @@ export const WorkloadGlobals = struct(
     maple_tree: aligned(64, MapleTree),
     objcg: aligned(64, ObjcgGlobals),
     vmap: aligned(64, VmapGlobals),
+    typesafe: aligned(64, TypesafeTable),
+    prefill: aligned(64, PrefillGlobals),
+    /** kmalloc() caches of the workloads' own. */
+    buckets: ptr("kmem_buckets"),
   },
   { align: 64 },
 );

@@ -22,10 +22,16 @@ export const DelayedWork = struct("delayed_work", {
 export const RcuWork = struct("rcu_work", { work: WorkStruct, rcu: RcuHead });
 /** A work item that flush_work() queues behind another. */
 export const WqBarrier = struct("wq_barrier", { work: WorkStruct, done: Completion });
+/** worker_pool.flags: its CPU is offline, and CPU 0 runs its works. */
+export const POOL_DISASSOCIATED = 1;
 export const WorkerPool = struct("worker_pool", {
   lock: aligned(64, Spinlock),
   worklist: ListHead,
   current: atomic_ptr("work_struct"), // being run; written under the lock
+  /** POOL_*; under the lock. */
+  flags: u32,
+  /** The pool's own CPU, while it waits for another one to leave its works alone. */
+  rebind: WaitQueue,
   /** Tasks that wait for a cancel_work_sync() to end. */
   cancel_waiters: WaitQueue,
   /** The barriers of this CPU's own flush_work(): a task flushes one work at a time. */

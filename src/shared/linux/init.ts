@@ -8,9 +8,9 @@ import type { Cpu } from "../cpu/cpu.ts";
 import { CB } from "../layout/callbacks.ts";
 import { Globals } from "../layout/globals.ts";
 import { bind_kernel, kernel_init } from "./kernel/init.ts";
-import { run_leftover_softirqs } from "./kernel/softirq.ts";
+import { run_leftover_softirqs, softirqs_left } from "./kernel/softirq.ts";
 import { get_next_timer_interrupt } from "./kernel/tick.ts";
-import { run_work_items } from "./kernel/workqueue.ts";
+import { run_work_items, works_left } from "./kernel/workqueue.ts";
 import { bind_kvfree_rcu, kvfree_rcu_init } from "./mm/kvfree_rcu/init.ts";
 import { kfree_rcu_scheduler_running } from "./mm/kvfree_rcu/krc_init.ts";
 import { bind_debug } from "./mm/debug/bind.ts";
@@ -29,6 +29,11 @@ function run_items(cpu: Cpu): boolean {
   return softirqs || items || gp;
 }
 
+/** Is anything left for run_items() but steps of a grace period? No step: for a machine that stands still. */
+export function owes_items(cpu: Cpu): boolean {
+  return softirqs_left(cpu) || works_left(cpu);
+}
+
 /** Connects every callback number. Once per thread, before its CPU starts. */
 export function bind_all(): void {
   bind_kernel();
@@ -40,11 +45,17 @@ export function bind_all(): void {
   bind_callback(CB.run_items, run_items);
 }
 
-const { hooks: HOOKS, poison_free: POISON_FREE, spurious: SPURIOUS } = Globals.offset;
+const { hooks, poison_free, spurious, failslab, preempt, rt, migrate } = Globals.offset;
+/** What only checked CPUs do; the last three rely on the preemption count of local_lock sections. */
+const FOR_CHECKED_CPUS = [hooks, poison_free, spurious, failslab, preempt, rt, migrate];
 
 /** Brings all subsystems up. @context Task on CPU 0, everything else stopped; callbacks are bound. */
 export function start_kernel(cpu: Cpu): void {
-  assert(cpu, cpu.checked || !wants_checks(cpu), "a CPU without checks has no hooks, poison or failing trylocks");
+  assert(
+    cpu,
+    cpu.checked || !wants_checks(cpu),
+    "a CPU without checks has no hooks, poison, injected failures or tasks that preempt or migrate",
+  );
   kernel_init(cpu);
   rcu_init(cpu);
   page_alloc_init(cpu);
@@ -54,8 +65,7 @@ export function start_kernel(cpu: Cpu): void {
   kvfree_rcu_init(cpu);
   kfree_rcu_scheduler_running(cpu);
 }
-/** Is this machine configured for what only a checked CPU does? */
 function wants_checks({ mem, globals }: Cpu): boolean {
-  return mem.peek(globals, HOOKS) !== 0 || mem.peek(globals, POISON_FREE) !== 0 || mem.peek(globals, SPURIOUS) !== 0;
+  return FOR_CHECKED_CPUS.some((word) => mem.peek(globals, word) !== 0);
 }
 export { get_next_timer_interrupt };

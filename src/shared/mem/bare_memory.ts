@@ -14,7 +14,7 @@ export class BareMemory implements Memory {
   readonly rebuilding = false;
   readonly tracing: boolean;
   readonly checked: boolean;
-  protected readonly own: number;
+  protected own: number;
   protected sink: InterruptSink | undefined;
 
   /**
@@ -94,12 +94,20 @@ export class BareMemory implements Memory {
   fill(address: number, bytes: number, byte: number): void {
     this.bytes.fill(byte, address, address + bytes);
   }
+  scan(address: number, bytes: number, byte: number): number {
+    const end = address + bytes;
+    for (let at = address; at < end; at++) if (this.bytes[at] !== byte) return at;
+    return 0;
+  }
 
   peek<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>): V {
     return this.words[(p + f) >> 2] as V;
   }
   poke<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>, v: NoInfer<V>): void {
     this.words[(p + f) >> 2] = v;
+  }
+  static_key<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, Access, number>): boolean {
+    return this.words[(p + f) >> 2] !== 0;
   }
   count<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, Access, number>, n: number): void {
     this.words[(p + f) >> 2] = this.words[(p + f) >> 2] + n;
@@ -123,6 +131,21 @@ export class BareMemory implements Memory {
   }
   wait(seen: number): void {
     waitForInterrupt(this.words, this.own, seen);
+  }
+  switch_to(own: number, next: number): void {
+    Atomics.store(this.words, next >> 2, 1);
+    Atomics.notify(this.words, next >> 2);
+    if (own !== 0) this.wait_for_turn(own);
+  }
+  /** A task waits until it is switched to. Also the first act of its thread. */
+  wait_for_turn(own: number): void {
+    while (Atomics.compareExchange(this.words, own >> 2, 1, 0) === 0) {
+      waitForInterrupt(this.words, own >> 2, 0);
+      this.sink?.check_stop?.();
+    }
+  }
+  migrate(_inOperation: boolean): number {
+    return -1;
   }
   relax(): void {
     pause();

@@ -16,17 +16,28 @@ export interface StepSource {
   visited(point: number): number;
 }
 
+/** Finds another CPU for the task (src/workers/migrator.ts). */
+export interface Migrator {
+  /** @param inOperation  see Memory.migrate(). @returns its number and its pending word, or undefined: the task stays. */
+  exchange(inOperation: boolean): { readonly cpu: number; readonly pending: Ptr<"cpu_pending"> } | undefined;
+}
+
 export class InterruptibleMemory extends BareMemory {
   /** Steps left until source.expired(). Whoever shortens it must hold the count that is then left. */
   countdown = 0x3fffffff;
   private source: StepSource | undefined;
   private armedPoint = NO_POINT;
+  private migrator: Migrator | undefined;
 
   /** Starts a local source. @param first  steps until its first event. @param point  armed point, or NO_POINT. */
   attachSource(source: StepSource, first: number, point: number): void {
     this.source = source;
     this.countdown = first;
     this.armedPoint = point;
+  }
+
+  attachMigrator(migrator: Migrator): void {
+    this.migrator = migrator;
   }
 
   private trap(): void {
@@ -112,6 +123,10 @@ export class InterruptibleMemory extends BareMemory {
     if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
     this.bytes.fill(byte, address, address + bytes);
   }
+  override scan(address: number, bytes: number, byte: number): number {
+    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
+    return super.scan(address, bytes, byte);
+  }
 
   override poll(point: number): void {
     if (point === this.armedPoint) this.armedPoint = this.source?.visited(point) ?? NO_POINT;
@@ -125,6 +140,12 @@ export class InterruptibleMemory extends BareMemory {
   override wait(seen: number): void {
     if (--this.countdown <= 0) this.trap();
     waitForInterrupt(this.words, this.own, seen);
+  }
+  override migrate(inOperation: boolean): number {
+    const got = this.migrator?.exchange(inOperation);
+    if (got === undefined) return -1;
+    this.own = got.pending >> 2;
+    return got.cpu;
   }
   override relax(): void {
     if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();

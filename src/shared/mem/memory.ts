@@ -59,10 +59,17 @@ export interface Memory {
   store_byte(address: number, v: number): void;
   /** memset(): one step. */
   fill(address: number, bytes: number, byte: number): void;
+  /** memchr_inv(): one step. @returns address of the first byte that is another one; 0: there is none. */
+  scan(address: number, bytes: number, byte: number): number;
 
   // Words of the CPU's own slot (layout/cpu.ts): no steps, not seen by the scheduler, put back before a rebuild.
   peek<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>): V;
   poke<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>, v: NoInfer<V>): void;
+  /**
+   * Has the switch at `p` been turned on? Nobody turns it off again. No step: where it is off it costs nothing. A rebuild
+   * finds it as it was then.
+   */
+  static_key<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, Access, number>): boolean;
   /** Adds to a statistics word of this CPU: no step, skipped in a rebuild. A count may be lost to an interrupt. */
   count<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, Access, number>, n: number): void;
 
@@ -79,6 +86,17 @@ export interface Memory {
   pending(): number;
   /** Blocks until the own pending word differs from `seen`; may return early. The CPU's HLT. */
   wait(seen: number): void;
+  /**
+   * Several tasks per CPU (cpu/task.ts): wakes the thread that waits for the word at byte address `next`, and waits until the
+   * word at `own` is set, which it then clears. 0: does not wait, the task has ended. Not a step.
+   */
+  switch_to(own: number, next: number): void;
+  /**
+   * The task may go on on another CPU, if there is one for it. @returns its number, the memory's interrupts being that CPU's
+   * from now on; -1: it stays. Whoever had that CPU has got ours.
+   * @param inOperation  it stands in the middle of something: that is what makes it worth while.
+   */
+  migrate(inOperation: boolean): number;
   /** cpu_relax(): one turn of a loop that waits for another CPU. */
   relax(): void;
 }
@@ -86,4 +104,6 @@ export interface Memory {
 /** What Memory calls when the pending word is not 0 (src/shared/cpu/interrupt.ts). */
 export interface InterruptSink {
   deliver(): void;
+  /** Throws MachineStopped if the machine has stopped. For a thread whose task does not run: it takes no interrupts. */
+  check_stop?(): void;
 }

@@ -17,6 +17,7 @@ export const O_DEFERRED_RCU = 64; // on deferred_percpu_work.objects_by_rcu
 export const O_KRC = 128; // in kfree_rcu_cpu; in a machine without batching: with call_rcu()
 export const O_TRANSIT = 256; // in a private array or chain: the caller's stack, a batch, a detached freelist
 export const O_KEPT = 512; // a debugging facility has refused its free, and frees it later (linux/mm/debug)
+export const O_PREFILLED = 1024; // in a sheaf that the prefill API has handed out
 export const O_NAMES = [
   "none",
   "freelist",
@@ -28,6 +29,7 @@ export const O_NAMES = [
   "krc",
   "transit",
   "kept",
+  "prefilled",
 ];
 
 /** One entry of an object's biography. */

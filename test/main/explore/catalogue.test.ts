@@ -106,11 +106,17 @@ describe("what is wrong with a scenario", () => {
     [{ name: 7 }, "a scenario's name is made of letters"],
     [{ cpus: [] }, "cpus must be a list of lists of functions"],
     [{ cpus: [[1]] }, "cpus must be a list of lists of functions"],
+    [{ tasks: [{ cpu: 0 }] }, "tasks must be a list of { cpu, program }"],
     [{ cpus: "none" }, "cpus must be a list of lists of functions"],
     [{ nmis: -1 }, "nmis must be an integer from 0 up, not -1"],
     [{ ticks: NaN }, "ticks must be an integer from 0 up, not NaN"],
     [{ steps: 0 }, "steps must be an integer from 1 up, not 0"],
     [{ check: true }, "check must be a function"],
+    [{ config: "tiny" }, "config must be a list of words of --config"],
+    [{ bugs: [1] }, "bugs must be a list of words of --bug"],
+    [{ bugs: ["refill-laek"] }, "unknown bug 'refill-laek': did you mean refill-leak?"],
+    [{ config: ["tiny", "huge"] }, "unknown word 'huge' in --config: see 'sheaf list config'"],
+    [{ config: ["tiny", "tiny"] }, "--config names 'tiny' twice"],
   ])("%j", (change, problem) => {
     expect(scenarioProblem({ ...lostUpdate, ...change })).toContain(problem);
   });

@@ -51,6 +51,23 @@ describe("explore", () => {
     expect(again).toMatchObject({ code: 1, err: [] });
     expect(again.out[0]).toBe(`FAILURE of ${FILE}#lost-update: lost update: 1 of 2`);
   });
+  test("refuses words that do not go together with those of the scenario", async () => {
+    const { code, out, err } = await sheaf("explore migrate-alloc-empty --schedules 20 --seed 1 --config rt");
+    expect(err).toEqual(["sheaf: scenario migrate-alloc-empty: --config migrate and rt exclude each other"]);
+    expect({ code, failures: out.filter((line) => line.includes("FAILURE")) }).toEqual({ code: 2, failures: [] });
+  });
+  test("shows what the CPUs have printed, replay too", async () => {
+    const { out } = await sheaf("explore examples/use-after-free.ts --seed 1 --schedules 1000");
+    const text = out.join("\n");
+    expect(text).toMatch(/^What the CPUs printed:\n.*\[Poison overwritten\]/m);
+    expect(text).toMatch(/BUG kmalloc-64 \(Not tainted\): Object corrupt$/m);
+    expect(text).toMatch(/Allocated in publish examples\/use-after-free\.ts:\d+ age=0 cpu=0 pid=\d+$/m);
+    expect(text).toMatch(/Freed in retire examples\/use-after-free\.ts:\d+ age=0 cpu=0 pid=\d+$/m);
+    const again = await sheaf(`replay ${tokenIn(text)}`);
+    expect(again.out.join("\n")).toMatch(/Freed in retire examples\/use-after-free\.ts:\d+/);
+    const json = await sheaf(`replay ${tokenIn(text)} --json`);
+    expect(JSON.parse(json.out.join("\n"))).toHaveProperty("log");
+  });
   test("tries everything and finds nothing: 0", async () => {
     const { code, out } = await sheaf(`explore ${FILE}#atomic-counter --strategy bounded --preemptions 3 --seed 1`);
     expect(code).toBe(0);

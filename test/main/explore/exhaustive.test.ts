@@ -124,3 +124,35 @@ test.each(scenarios.map((scenario) => [scenario.name, scenario] as const))("%s",
   expect(sleeping.states, "sleep sets").toEqual(unbounded.states);
   expect(sleepingPlain.states, "sleep sets without the filter").toEqual(unbounded.states);
 });
+
+/** Without sleep sets: a preemption depends on everything, so they leave nothing out. */
+const tasks: readonly Scenario[] = [
+  { name: "two tasks", cpus: [[add(0)]], tasks: [{ cpu: 0, program: [add(0)] }], globals: { preempt: 1 } },
+  {
+    name: "a task sleeps and its CPU's other task wakes it",
+    cpus: [[(cpu) => wait_event(cpu, at(cpu, 4), (c) => get(c, 0) === 1, NULL), add(1)]],
+    tasks: [
+      {
+        cpu: 0,
+        program: [
+          (cpu) => {
+            set(cpu, 0, 1);
+            wake_up(cpu, at(cpu, 4));
+          },
+          add(1),
+        ],
+      },
+    ],
+    globals: { preempt: 1 },
+  },
+];
+test.each(tasks.map((scenario) => [scenario.name, scenario] as const))("%s", (_, scenario) => {
+  for (const bound of [0, 1, 2]) {
+    const plain = finalStates(scenario, new Bounded(bound), false);
+    const cached = finalStates(scenario, new Bounded(bound, { cache: true }), true);
+    const cachedPlain = finalStates(scenario, new Bounded(bound, { cache: true }), false);
+    expect(cached.states, `bound ${bound}, filter and cache`).toEqual(plain.states);
+    expect(cachedPlain.states, `bound ${bound}, cache`).toEqual(plain.states);
+    expect(cached.executions).toBeLessThanOrEqual(plain.executions);
+  }
+});

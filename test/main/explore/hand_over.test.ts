@@ -1,7 +1,7 @@
 /** The two engines: the same schedules, step by step the same executions, the same verdicts. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { catalogued } from "../../../src/main/explore/catalogue.ts";
-import { injectionsOf } from "../../../src/main/explore/explore.ts";
+import { injectionsOf, lanesOfScenario, runsOnWorkers } from "../../../src/main/explore/explore.ts";
 import { Fleet, STEP_LOG_ENTRIES } from "../../../src/main/explore/hand_over/fleet.ts";
 import { StepLog } from "../../../src/main/explore/hand_over/step_log.ts";
 import type { Schedule } from "../../../src/main/explore/strategy.ts";
@@ -11,8 +11,9 @@ import silent from "./silent_scenario.ts";
 import { Replay } from "../../../src/main/explore/strategies/replay.ts";
 
 const SCHEDULES = 200;
-const entries = [...(await catalogued("litmus")), ...(await catalogued("races"))];
-const MOST_CPUS = Math.max(...entries.map(({ scenario }) => scenario.cpus.length));
+const catalogue = [...(await catalogued("litmus")), ...(await catalogued("races"))];
+const entries = catalogue.filter(({ scenario }) => runsOnWorkers(scenario));
+const MOST_CPUS = Math.max(...entries.map(({ scenario }) => lanesOfScenario(scenario)));
 
 let fleet: Fleet;
 beforeAll(() => {

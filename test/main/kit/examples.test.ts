@@ -7,6 +7,7 @@ import fixedLock from "../../../examples/fixed-lock.ts";
 import fixedRing, { Ring } from "../../../examples/fixed-ring-buffer.ts";
 import peterson from "../../../examples/peterson-lock.ts";
 import rings from "../../../examples/ring-buffer.ts";
+import useAfterFree from "../../../examples/use-after-free.ts";
 import { Explorer, type ExplorerOptions, type Scenario, sharedBuffer } from "../../../src/main/kit/index.ts";
 
 const explore = (scenario: Scenario, options?: ExplorerOptions): ReturnType<Explorer["explore"]> =>
@@ -21,6 +22,10 @@ test.each([
   const { failure } = explore(scenario);
   expect(failure?.message).toMatch(message);
   expect(new Explorer(scenario).replay(failure?.schedule ?? [])?.message).toBe(failure?.message);
+});
+
+test("a use after free is found by slub debugging", () => {
+  expect(explore(useAfterFree).failure?.message).toBe("CPU 0: WARNING: BUG kmalloc-64: Object corrupt");
 });
 
 test.each([fixedLock, fixedRing])("$name: every schedule with two preemptions is clean", (scenario) => {

@@ -43,16 +43,15 @@ test("the machine's words", () => {
   expect(machineConfig(parsed)).toMatchObject({
     seed: 7,
     shape: { nodes: 2 },
-    unbatched: true,
-    kernelBehaviour: KB_UNPOLLED,
-    rcuMinCachedObjs: 0,
-    nolockVariant: VARIANT_RFC,
-    poisonFree: false,
+    globals: {
+      unbatched: 1,
+      kernel_behaviour: KB_UNPOLLED,
+      rcu_min_cached_objs: 0,
+      nolock_variant: VARIANT_RFC,
+    },
   });
   expect(machineConfig(config("--seed 1"))).toMatchObject({
-    unbatched: false,
-    kernelBehaviour: 0,
-    rcuMinCachedObjs: 5,
+    globals: { unbatched: 0, kernel_behaviour: 0, rcu_min_cached_objs: 5 },
   });
 });
 test("the work", () => {

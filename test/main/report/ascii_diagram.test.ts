@@ -51,7 +51,7 @@ test("it is shorter than the columns, and shows nothing that they do not show", 
   const trace = story.trace();
   const words = (lines: readonly string[]): readonly string[] => lines.join(" ").match(/[\w.>#&-]*\d[\w.>#&-]*/g) ?? [];
   const diagram = asciiDiagram(trace);
-  const inColumns = columns(pageOf(trace), trace.cpus);
+  const inColumns = columns(pageOf(trace), trace.names);
   expect(diagram.length).toBeLessThan(inColumns.length);
   expect(new Set(words(inColumns))).toEqual(new Set([...words(inColumns), ...words(diagram)]));
 });

@@ -6,7 +6,7 @@ import { pageOf } from "../../../src/main/report/selection.ts";
 import type { Trace } from "../../../src/main/report/trace.ts";
 import { nestedProducer, Story } from "./story.ts";
 
-const show = (trace: Trace): readonly string[] => columns(pageOf(trace), trace.cpus);
+const show = (trace: Trace): readonly string[] => columns(pageOf(trace), trace.names);
 
 test("an interrupt nests in the column of its CPU, and what only one context touches is left out", () => {
   expect(show(nestedProducer().trace()).join("\n")).toMatchInlineSnapshot(`

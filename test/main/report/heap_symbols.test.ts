@@ -12,6 +12,7 @@ import {
   KmemCacheNode,
   KmemCachePerNode,
   NodeBarn,
+  RandomSeq,
   Slab,
   SlabSheaf,
   SlubPercpuSheaves,
@@ -68,6 +69,14 @@ describe("the parts of a cache", () => {
     expect(name(embedded(node, KmemCacheNode.offset.list_lock))).toBe("things.node0.list_lock");
     expect(name(barn + offsetof(NodeBarn.offset.nr_full))).toBe("things.barn0.nr_full");
   });
+});
+
+test("the order of a cache's objects, where slabs are in random order", () => {
+  [cpu] = new TestMachine({}, { shuffle: 1 }).cpus;
+  s = kmem_cache_create(cpu, "things", Thing.size, {});
+  symbols = new HeapSymbols(cpu.map, cpu.mem);
+  const seq = cpu.mem.peek(s, KmemCache.offset.random_seq);
+  expect(name(seq + offsetof(element(RandomSeq.offset.order, 2)))).toBe("things.random_seq.order[2]");
 });
 
 test("objects have numbers, and places inside them offsets", () => {

@@ -35,6 +35,7 @@ const result: TortureResult = {
   summary: summaryOf(),
   failures: [],
   cpus: [],
+  log: [],
 };
 function report(given: TortureResult, quiet = false): string[] {
   const out: string[] = [];
@@ -44,6 +45,17 @@ function report(given: TortureResult, quiet = false): string[] {
 }
 
 describe("Reporter", () => {
+  test("prints what the machine has printed, when quiet only after a failure", () => {
+    const log = ["[    1] CPU 0 nmi: BUG kmalloc-64"];
+    expect(report({ ...result, log })).toContain(log[0]);
+    expect(report({ ...result, log }, true)).not.toContain(log[0]);
+    expect(report({ ...result, log, verdict: "FAILURE", failures: ["x"] }, true)).toContain(log[0]);
+  });
+  test("tells how many reports of slub debugging there were, if any", () => {
+    const row = /^slub reports +3$/m;
+    expect(report(result).join("\n")).not.toMatch(/slub reports/);
+    expect(report({ ...result, summary: { ...result.summary, slabReports: 3 } }).join("\n")).toMatch(row);
+  });
   test("a failure shows what, where every CPU stands, the seed, and how to repeat it", () => {
     const out = report({ ...result, verdict: "FAILURE", failures: ["first", "second"], cpus: ["CPU 0: task"] }, true);
     expect(out.slice(0, 4)).toEqual([

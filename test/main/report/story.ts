@@ -46,7 +46,13 @@ export class Story {
     this.events.push({ ...step, writes: false, before, after, visible: true, ...more });
   }
   trace(more: Partial<Trace> = {}): Trace {
-    return { cpus: this.cpus, events: this.events, objects: new Map(), finalState: [], ...more };
+    return {
+      names: Array.from({ length: this.cpus }, (_, cpu) => `CPU ${cpu}`),
+      events: this.events,
+      objects: new Map(),
+      finalState: [],
+      ...more,
+    };
   }
 }
 

@@ -7,7 +7,7 @@ import { Story } from "./story.ts";
 
 const show = (story: Story): readonly string[] => {
   const trace = story.trace();
-  return columns(pageOf(trace), trace.cpus).map((line) => line.replaceAll(/[|-]{2,}|[ |]+/g, " ").trim());
+  return columns(pageOf(trace), trace.names).map((line) => line.replaceAll(/[|-]{2,}|[ |]+/g, " ").trim());
 };
 const DONE = { field: "completion.done" };
 const DATA = { field: "work_struct.data" };

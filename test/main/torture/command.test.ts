@@ -62,6 +62,15 @@ describe("sheaf torture", () => {
     expect(kfree_rcu["call_rcu"]).toBeGreaterThan(0);
     expect(kfree_rcu_nolock).toMatchObject({ sheaf: 0, rcu_sheaves: 0, objects_by_rcu: kfree_rcu_nolock["calls"] });
   });
+  test("allocations that are made to fail are counted, and nothing is lost", async () => {
+    const { code, out } = await torture(
+      "--cpus 2 --duration 1s --seed 6 --memory 8MiB --config tiny,lowmem=0.3,failslab=0.05",
+    );
+    expect(code).toBe(0);
+    const table = out.join("\n");
+    expect(table).toMatch(/\nmade to fail +allocations of pages [1-9][\d,]*, objects [1-9][\d,]*\n/);
+    expect(table).toMatch(/\n {2}led to +smaller slabs [1-9][\d,]*, sheaves filled in part [\d,]+\n/);
+  });
   test("--quiet prints the last line only", async () => {
     const { code, out } = await torture("--cpus 1 --duration 200ms --seed 2 --memory 8MiB --quiet");
     expect(code).toBe(0);
@@ -73,7 +82,7 @@ describe("sheaf torture", () => {
     expect(code).toBe(0);
     expect(out).toHaveLength(1);
     const report = JSON.parse(out[0]) as Record<string, unknown>;
-    expect(Object.keys(report)).toEqual([
+    const keys = [
       "verdict",
       "seed",
       "cpus",
@@ -82,6 +91,7 @@ describe("sheaf torture", () => {
       "variant",
       "hooks",
       "head",
+      "config",
       "ops",
       "nmis",
       "irqs",
@@ -97,8 +107,10 @@ describe("sheaf torture", () => {
       "kmalloc_nolock",
       "kfree_nolock",
       "reader_age",
+      "faults",
       "failures",
-    ]);
+    ];
+    expect(Object.keys(report)).toEqual(expect.arrayContaining(keys));
     expect(report).toMatchObject({
       verdict: "SUCCESS",
       seed: 3,

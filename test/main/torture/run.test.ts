@@ -13,8 +13,13 @@ function configOf(line: string) {
   return parseTortureConfig(parseOptions(line.split(" ").filter(Boolean), TORTURE_OPTIONS, 0));
 }
 /** Two CPUs, CPU 1 of which goes wrong after 100 operations. */
-async function runBroken(fault: Fault, hooks: TortureHooks = {}, when: string[] = []): Promise<TortureResult> {
-  const config = configOf("--cpus 2 --duration 60s --seed 1 --nmi 2k --irq 200 --memory 8MiB");
+async function runBroken(
+  fault: Fault,
+  hooks: TortureHooks = {},
+  when: string[] = [],
+  options = "",
+): Promise<TortureResult> {
+  const config = configOf(`--cpus 2 --duration 60s --seed 1 --nmi 2k --irq 200 --memory 8MiB ${options}`);
   const scenarios = [fault, ...when] as readonly string[] as readonly ScenarioName[];
   return runTorture(
     { ...config, scenarios, ...(fault === "none" || fault === "leak" ? { durationMs: 300 } : {}) },
@@ -80,6 +85,28 @@ describe("a CPU that goes wrong", () => {
   });
 });
 
+describe("with PREEMPT_RT a CPU has two threads", () => {
+  const rt = (fault: Fault): Promise<TortureResult> => runBroken(fault, {}, [], "--config rt");
+  test("and all come to an end", async () => {
+    expect(await rt("none")).toMatchObject({ verdict: "SUCCESS", failures: [], cpus: [] });
+  });
+  test("also if one of them finds a bug", async () => {
+    const result = await rt("bug");
+    expect(result.verdict).toBe("FAILURE");
+    expect(result.failures[0]).toMatch(/^CPU 1: a planted bug/);
+    expect(result.elapsedMs).toBeLessThan(30_000);
+  });
+  test("of which the second one may die", async () => {
+    const result = await rt("irq_work/N exits");
+    expect(result.verdict).toBe("FAILURE");
+    expect(text(result)).toMatch(/CPU 1 is lost: its thread ended/);
+  });
+  test("at most 16 CPUs have numbers for them", () => {
+    const machine = runTorture(configOf("--cpus 17 --config rt --duration 1s --memory 64MiB"));
+    return expect(machine).rejects.toThrow("with rt a machine has 16 CPUs at most");
+  });
+});
+
 test("a killed thread is a FAILURE that names its CPU", async () => {
   const result = await runTorture(configOf("--cpus 2 --duration 60s --seed 2 --memory 8MiB"), {
     onMachine: (machine) => {
@@ -111,6 +138,8 @@ describe("short runs of the scenarios find nothing, and do what they are for", (
     "--scenario nolock --cpus 3 --irqwork mixed --seed 12 --config tiny,spurious=0.01",
     "--scenario barriers --cpus 3 --irqwork late --seed 13",
     "--scenario kunit --cpus 2 --seed 14",
+    "--scenario nolock,rcu --cpus 2 --seed 18 --config rt",
+    "--scenario nolock,barriers --cpus 3 --seed 19 --config hotplug,migrate,tiny",
     "--scenario llist,rcu --cpus 3 --irqwork mixed --seed 15",
   ])("%s", async (line) => {
     const { verdict, failures, summary } = await short(line);

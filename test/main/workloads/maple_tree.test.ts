@@ -63,6 +63,22 @@ test.each([0, 1, 2])("a node at depth %i goes with all below it, by call_rcu()",
   expect(stays.map((node) => m.placeOf(node))).toEqual(stays.map(() => "user"));
   expect(mtree_load(cpu, 5)).toBe(0);
 });
+test("a replacement takes its nodes from a sheaf, and gives the rest back", () => {
+  maple_tree_destroy(cpu);
+  maple_tree_init(cpu, HEIGHT);
+  const tree = embedded(embedded(cpu.globals, Globals.offset.workloads), WorkloadGlobals.offset.maple_tree);
+  const cache = cpu.mem.peek(tree, MapleTree.offset.node_cache);
+  const counts = (): number[] =>
+    (["SHEAF_PREFILL_FAST", "SHEAF_PREFILL_SLOW", "SHEAF_RETURN_FAST", "SHEAF_RETURN_SLOW"] as const).map((name) =>
+      m.stat(cache, name),
+    );
+  expect(counts()).toEqual([0, 1, 1, 0]);
+  mtree_store(cpu, 5, HEIGHT); // One node: no sheaf.
+  mtree_replace(cpu, 5, 1, HEIGHT);
+  expect(counts()).toEqual([0, 2, 2, 0]); // kfree_rcu() has made the spare its own.
+  expect(stored()).toEqual(Array<number>(indices(HEIGHT)).fill(0));
+  maple_tree_destroy(cpu);
+});
 test("the head lies over pivots: a dead node leads elsewhere, and a walk starts again", () => {
   const old = root();
   mtree_replace(cpu, 5, 0, HEIGHT);

@@ -44,7 +44,7 @@ test("smp_call_function_single(wait) returns after the function has run there; t
 
 test("a call that does not wait is served all the same, and requests may share a run", () => {
   bind_callback(CB.ipi_test, (cpu) => set(cpu, 0, get(cpu, 0) + 1));
-  const call = (cpu: Cpu): void => smp_call_function_single(cpu, 1, CB.ipi_test, false);
+  const call = (cpu: Cpu): number => smp_call_function_single(cpu, 1, CB.ipi_test, false);
   const seen = new Set<number>();
   const run = explore({
     name: "shared run",

@@ -43,6 +43,21 @@ test.each(SHAPES)("$bytes bytes, $cpus CPUs, $nodes nodes", (shape) => {
   expect(map.nrVmallocPages / pages).toBeCloseTo(1 / 8, 1);
 });
 
+test("a last node without memory: the others share the pages", () => {
+  const shape = { bytes: 4 * MIB, cpus: 4, nodes: 3 };
+  const [all, two] = [new MachineMap(shape), new MachineMap({ ...shape, memless: true })];
+  expect(two.nrPages).toBe(2 * two.pagesPerNode);
+  expect(two.pagesPerNode).toBeGreaterThan(all.pagesPerNode);
+  expect(all.nrPages - two.nrPages).toBeLessThan(3);
+  expect([0, 1, 2, 3].map((id) => two.nodeOfCpu(id))).toEqual([0, 1, 2, 0]);
+});
+test("some node has memory", () => {
+  expect(shapeProblem({ bytes: MIB, cpus: 1, nodes: 1, memless: true })).toBe(
+    "a node must have memory: give more nodes",
+  );
+  expect(shapeProblem({ bytes: MIB, cpus: 1, nodes: 2, memless: true })).toBeUndefined();
+});
+
 test("a machine needs room for pages beside the vmalloc area", () => {
   expect(shapeProblem({ bytes: MIB / 8, cpus: 1, nodes: 1 })).toMatch(/too small/);
   expect(shapeProblem({ bytes: MIB, cpus: 4, nodes: 2 })).toBeUndefined();

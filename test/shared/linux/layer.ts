@@ -28,9 +28,8 @@ const { nmi_handler: NMI_HANDLER, irq_handler: IRQ_HANDLER } = Globals.offset;
 function bind(): void {
   bind_kernel();
   const nothing = (): undefined => undefined;
-  for (const id of [CB.rcu_note_context_switch, CB.rcu_sched_clock_irq, CB.synchronize_rcu, CB.rcu_core]) {
-    bind_callback(id, nothing);
-  }
+  const rcu = [CB.rcu_note_context_switch, CB.rcu_note_preemption, CB.rcu_sched_clock_irq, CB.synchronize_rcu];
+  for (const id of [...rcu, CB.rcu_core, CB.rcu_read_lock, CB.rcu_read_unlock]) bind_callback(id, nothing);
   bind_callback(CB.rcu_needs_cpu, () => false);
   bind_callback(CB.run_items, (cpu) => {
     const softirqs = run_leftover_softirqs(cpu);

@@ -3,7 +3,8 @@
  *
  *   - To let B run while A stands before an access, the engine calls B's operations from inside A's access.
  *   - A lane is rebuilt by putting its slot back and running its current operation again with the answers in its log.
- *   - To go on with a lane deeper on the JavaScript stack, those above are unwound by a private exception (UNWIND), to be
+ *   - To go on with a lane deeper on the JavaScript stack, those above are unwound by a private exception (UNWIND),
+ * to be
  *     rebuilt when it is their turn again; or, if its log is shorter than that of the lane above, it is rebuilt on top.
  *     Its frame below is then abandoned: when it is reached again it only unwinds.
  *
@@ -14,6 +15,7 @@ import { MachineBug } from "../../../shared/base/verdict.ts";
 import { attachCpu } from "../../../shared/cpu/boot.ts";
 import type { Cpu } from "../../../shared/cpu/cpu.ts";
 import type { MachineMap } from "../../../shared/layout/map.ts";
+import { CpuSlot } from "../../../shared/layout/cpu.ts";
 import { PerCpu } from "../../../shared/layout/percpu.ts";
 import type { Oracle } from "../../../shared/mem/oracle.ts";
 import { embedded } from "../../../shared/mem/struct.ts";
@@ -28,6 +30,7 @@ import type { Strategy } from "../strategy.ts";
 import { TracedMemory } from "./traced_memory.ts";
 
 const { slot: SLOT, pending: PENDING } = PerCpu.offset;
+const { main_task: MAIN, further_task: FURTHER, current: CURRENT } = CpuSlot.offset;
 
 /** Thrown through the frames of a lane that must make room for one below it. Nobody else sees it. */
 const UNWIND = signal();
@@ -37,12 +40,39 @@ const UNWINDING = 20;
 /** Frames on the stack, abandoned ones included. */
 const MAX_DEPTH = 24;
 
-/** The lanes of a machine, on the words that their threads share. */
-export function lanesOf(map: MachineMap, words: Int32Array, state: SharedState): readonly Lane[] {
+/**
+ * The lanes of a machine, on the words that their threads share: one for each CPU, then those of further tasks.
+ * @param further  CPUs that have a second task, in the order of lanes
+ */
+export function lanesOf(
+  map: MachineMap,
+  words: Int32Array,
+  state: SharedState,
+  further: readonly number[],
+): readonly Lane[] {
+  const nr = map.shape.cpus;
   return state.lanes.map((s, id) => {
-    const section = map.section(id);
-    return new Lane(id, s, words, embedded(section, SLOT), embedded(section, PENDING));
+    const cpu = id < nr ? id : further[id - nr];
+    const section = map.section(cpu);
+    const slot = embedded(section, SLOT);
+    const isFurther = id >= nr;
+    const task = {
+      task: embedded(slot, isFurther ? FURTHER : MAIN),
+      current: (slot + CURRENT) >> 2,
+      further: isFurther,
+    };
+    const several = further.includes(cpu) ? task : undefined;
+    return new Lane(id, s, words, cpu, slot, embedded(section, PENDING), several);
   });
+}
+/** The Cpu object of each lane. */
+export function cpusOf(
+  lanes: readonly Lane[],
+  memories: readonly TracedMemory[],
+  map: MachineMap,
+  oracle: Oracle,
+): readonly Cpu[] {
+  return lanes.map((lane, i) => attachCpu(memories[i], map, lane.cpu, 0, oracle, lane.task?.further === true ? 1 : 0));
 }
 
 export class Engine extends Scheduler {
@@ -63,9 +93,9 @@ export class Engine extends Scheduler {
     limits: Limits,
   ) {
     super(map, memory, state, programs, limits);
-    this.lanes = lanesOf(map, memory.words, state);
+    this.lanes = lanesOf(map, memory.words, state, programs.further);
     this.memories = this.lanes.map((lane) => new TracedMemory(this, lane));
-    this.cpus = this.memories.map((traced, id) => attachCpu(traced, map, id, 0, oracle));
+    this.cpus = cpusOf(this.lanes, this.memories, map, oracle);
     this.target = this.lanes[0];
   }
 
@@ -107,16 +137,18 @@ export class Engine extends Scheduler {
     this.depth++;
     if (lane.s[L_BEGUN] !== 0) {
       lane.restoreSlot();
+      this.cpus[lane.id].become(lane.cpu);
       traced.rebuilding = true;
     }
     try {
       for (;;) {
         if (lane.s[L_BEGUN] === 0) {
+          this.standBetween(lane);
           lane.operation = this.nextOperation(lane);
-          lane.s[L_BEGUN] = 1;
+          lane.begin();
         }
         lane.operation(this.cpus[lane.id]);
-        if (traced.rebuilding) throw new MachineBug(lane.id, "divergence: an operation ended before its log");
+        if (traced.rebuilding) throw new MachineBug(lane.cpu, "divergence: an operation ended before its log");
         this.operationEnded(lane);
       }
     } catch (e) {
@@ -136,10 +168,14 @@ export class Engine extends Scheduler {
       this.enter(this.target);
     }
   }
-  /** `next` has a frame below `lane`'s. Is it cheaper to leave that and rebuild it here than to unwind and rebuild `lane`? */
+  /**
+   * `next` has a frame below `lane`'s. Is it cheaper to leave that and rebuild it here than to unwind and rebuild
+   * `lane`?
+   */
   private isRebuiltOnTop(lane: Lane, next: Lane): boolean {
     return this.depth < MAX_DEPTH && next.log.length < lane.log.length + UNWINDING;
   }
+  protected override readonly exchangesLanes = true;
   protected override isRebuilding(lane: Lane): boolean {
     return this.memories[lane.id].rebuilding;
   }

@@ -1,16 +1,26 @@
 /**
- * Execution: what one run of a scenario is made of: programs that end, time that goes on when nobody can move, who could
- * make a step, and the counts and picks that are known of it afterwards. Everything that outlives a step lies in
+ * Execution: what one run of a scenario is made of: programs that end, time that goes on when nobody can move, who
+ * could make a step, and the counts and picks that are known of it afterwards. Everything that outlives a step lies in
  * SharedState, in the machine's memory or in the strategy's words.
  */
 import { MachineBug } from "../../../shared/base/verdict.ts";
 import { deliverable } from "../../../shared/cpu/context.ts";
 import type { Cpu } from "../../../shared/cpu/cpu.ts";
-import { P_KICK, P_TICK } from "../../../shared/layout/cpu.ts";
+import { P_KICK, P_TICK, SchedTask, TASK_GOING_TO_SLEEP, TASK_RUNNING } from "../../../shared/layout/cpu.ts";
 import { Globals } from "../../../shared/layout/globals.ts";
 import type { MachineMap } from "../../../shared/layout/map.ts";
 import { tick_fires } from "../../../shared/linux/kernel/tick_sched.ts";
-import { BLOCKED_WAIT, L_BEGUN, L_BLOCKED, L_DONE, L_LET_THROUGH, L_SEEN, type Lane, NOT_BLOCKED } from "./lane.ts";
+import {
+  BLOCKED_WAIT,
+  L_BEGUN,
+  L_BLOCKED,
+  L_DONE,
+  L_LET_THROUGH,
+  L_SEEN,
+  type Lane,
+  NOT_BLOCKED,
+  OFF_CPU,
+} from "./lane.ts";
 import type { MachineMemory } from "./machine_memory.ts";
 import type { Recorder } from "../recorder.ts";
 import type { Operation } from "../scenario.ts";
@@ -25,6 +35,7 @@ import {
   G_PROGRAMS_LEFT,
   G_SHARED_WORDS,
   G_STEPS,
+  G_MIGRATIONS_LEFT,
   G_TICKS_LEFT,
   MAX_PICKS,
   type SharedState,
@@ -33,6 +44,7 @@ import { type MemoryModel } from "./store_buffer.ts";
 import { type Pick, type Strategy } from "../strategy.ts";
 
 const { jiffies: JIFFIES } = Globals.offset;
+const { state: STATE } = SchedTask.offset;
 /** Ticks that pass because nobody can move, without any operation ending, before it is called a deadlock. */
 const MAX_FORCED_TICKS = 300;
 /** The same if no timer is armed: enough for a grace period, which counts ticks without one. */
@@ -59,23 +71,38 @@ export interface Limits {
   readonly nmiPoints: readonly number[] | undefined;
   /** Ticks that may be injected per execution, on top of those without which nothing can move. */
   readonly ticks: number;
+  /** Migrations of tasks per execution. */
+  readonly migrations: number;
   /** False: every access is a decision point, not only those of shared words. */
   readonly filter: boolean;
   readonly model: MemoryModel;
 }
 
 export interface Programs {
-  /** Operations of each CPU. */
+  /** Operations of each CPU; behind them, those of further tasks, in the order of lanes. */
   readonly cpus: readonly (readonly Operation[])[];
   /** Run by CPU 0 after all programs have ended, other CPUs still serving interrupts and items. */
   readonly final?: Operation;
+  /** CPUs that have a second task, in the order of their lanes. */
+  readonly further: readonly number[];
   /** What a CPU does when its program has ended and others go on. */
   readonly idle: Operation;
+  /** What a further task of a CPU does then. */
+  readonly ended: Operation;
+  /** Has a CPU anything to do between operations? */
+  readonly owes: (cpu: Cpu) => boolean;
   /** Jiffies at which the next timer of a CPU expires, or undefined. For time jumps. */
   readonly nextTimer: (cpu: Cpu) => number | undefined;
   /** Looks after each step that changed memory. @returns what is wrong. */
   readonly invariant?: () => string | undefined;
 }
+
+/** A lane in words; the main task goes by the name of its CPU. */
+export function nameOf({ cpu, task }: Lane): string {
+  return task?.further === true ? `CPU ${cpu}'s second task` : `CPU ${cpu}`;
+}
+/** By BLOCKED_* and OFF_CPU. */
+const BLOCKED_NAMES = ["ready", "spins", "waits", "off its CPU"];
 
 export abstract class Execution {
   readonly map: MachineMap;
@@ -101,6 +128,8 @@ export abstract class Execution {
   history2 = 0;
   /** Decision points that the running lane passes without a question, or ALONE; 0: each is decided. */
   protected quiet = 0;
+  /** Some CPU has several tasks. */
+  protected hasTasks = false;
   /** Of them, those that went by. */
   private passedPoints = 0;
   protected readonly g: Int32Array;
@@ -127,6 +156,7 @@ export abstract class Execution {
     g[G_POINTS] = 0;
     g[G_NMIS_LEFT] = limits.nmis;
     g[G_TICKS_LEFT] = limits.ticks;
+    g[G_MIGRATIONS_LEFT] = limits.migrations;
     g[G_FORCED_TICKS] = 0;
     g[G_FINAL_DONE] = this.programs.final === undefined ? 1 : 0;
     g[G_LEARNED] = 0;
@@ -134,11 +164,15 @@ export abstract class Execution {
     g[G_PROGRAMS_LEFT] = this.programCount;
     this.history1 = 0;
     this.history2 = 0;
-    for (const lane of this.lanes) lane.reset();
+    for (const lane of this.lanes) {
+      lane.reset();
+      this.cpus[lane.id].become(lane.cpu);
+    }
   }
   /** Every thread of an engine does this. */
   protected attachStrategy(strategy: Strategy): void {
     this.strategy = strategy;
+    this.hasTasks = this.lanes.some(({ task }) => task !== undefined);
     this.everyAccess = !this.limits.filter || strategy.everyAccess === true;
     this.memory.hashing = strategy.hashes === true;
     this.wantsAccesses = strategy.nextAccesses === true;
@@ -202,12 +236,23 @@ export abstract class Execution {
       }
       if (this.isFinalDone() && this.allAtRest()) throw FINISHED;
     }
-    return this.programs.idle;
+    return lane.task?.further === true ? this.programs.ended : this.programs.idle;
   }
   /** What has begun, handlers above all, has ended or waits. */
   private allAtRest(): boolean {
-    for (const lane of this.lanes) if (lane.s[L_BEGUN] !== 0 && this.isEnabled(lane)) return false;
+    for (const lane of this.lanes) {
+      if (lane.s[L_BEGUN] !== 0 && (this.isEnabled(lane) || this.waitsForItsCpu(lane))) return false;
+    }
     return true;
+  }
+  /** Has it been preempted in the middle of something? The main task's CPU comes back to it anyway. */
+  private waitsForItsCpu(lane: Lane): boolean {
+    return lane.s[L_BLOCKED] === OFF_CPU && lane.task?.further === true && this.isRunnable(lane);
+  }
+  /** Is its task among those that its CPU can run? */
+  protected isRunnable(lane: Lane): boolean {
+    const state = this.words[(this.cpus[lane.id].sched + STATE) >> 2];
+    return state === TASK_RUNNING || state === TASK_GOING_TO_SLEEP;
   }
   private readonly finalOperation: Operation = (cpu) => {
     this.programs.final?.(cpu);
@@ -235,17 +280,19 @@ export abstract class Execution {
   protected isFinalDone(): boolean {
     return this.g[G_FINAL_DONE] !== 0;
   }
-  private isBusy(lane: Lane): boolean {
+  protected isBusy(lane: Lane): boolean {
     return lane.s[L_DONE] < this.programLength(lane);
   }
 
-  /** Nobody can move, so time does; and who spins on what does not change gets one more turn: the loop may be bounded. */
+  /**
+   * Nobody can move, so time does; and who spins on what does not change gets one more turn: the loop may be bounded.
+   */
   protected forceTick(lane: Lane): void {
     const { g } = this;
     const ticks = ++g[G_FORCED_TICKS];
     const next = ticks > TICKS_BEFORE_JUMP ? this.ticksToNextTimer() : 1;
     if (ticks > (next === undefined ? MAX_FORCED_TICKS_WITHOUT_TIMER : MAX_FORCED_TICKS)) {
-      throw new MachineBug(lane.id, `deadlock: no CPU can run. ${this.describeLanes()}`);
+      throw new MachineBug(lane.cpu, `deadlock: no CPU can run. ${this.describeLanes()}`);
     }
     this.tick(Math.max(1, next ?? 1), true);
     for (const each of this.lanes) each.s[L_LET_THROUGH] = 1;
@@ -264,15 +311,15 @@ export abstract class Execution {
     const index = (this.map.globals + JIFFIES) >> 2;
     this.memory.set(index, this.words[index] + jiffies);
     for (const lane of this.lanes) {
+      if (lane.task?.further === true) continue; // A tick is for the CPU.
       const { mem, globals, slot } = this.cpus[lane.id];
       if (tick_fires(mem, globals, slot)) this.setPending(lane, P_TICK, 0);
     }
     this.recorder?.tick?.(jiffies, forced);
   }
   protected describeLanes(): string {
-    const doing = (lane: Lane): string =>
-      lane.s[L_BLOCKED] === BLOCKED_WAIT ? "waits" : lane.isBlocked ? "spins" : "ready";
-    return this.lanes.map((lane) => `CPU ${lane.id}: ${doing(lane)}`).join("; ");
+    const doing = (lane: Lane): string => (lane.isBlocked ? BLOCKED_NAMES[lane.s[L_BLOCKED]] : "ready");
+    return this.lanes.map((lane) => `${nameOf(lane)}: ${doing(lane)}`).join("; ");
   }
 
   protected setPending(lane: Lane, set: number, clear: number): void {
@@ -284,6 +331,7 @@ export abstract class Execution {
     const { s } = lane;
     if (s[L_BLOCKED] === NOT_BLOCKED) return true;
     const pending = this.words[lane.pending];
+    if (s[L_BLOCKED] === OFF_CPU) return lane.isCurrent;
     if (s[L_BLOCKED] === BLOCKED_WAIT) return pending !== s[L_SEEN];
     return s[L_LET_THROUGH] !== 0 || lane.watchedChanged() || deliverable(this.cpus[lane.id], pending) !== 0;
   }

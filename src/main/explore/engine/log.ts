@@ -18,6 +18,9 @@ export const INTERRUPT = 11; // taken before the next access
 export const INTERRUPT_AT_ENABLE = 12; // taken in irqs_enabled()
 export const FENCE = 13;
 export const INTERRUPT_AT_RELAX = 14; // taken at the end of a spin loop's turn
+export const SWITCHED = 15; // the CPU went to another of its tasks, and came back
+export const MIGRATED = 16; // a migration point; its result is the CPU that the task is on from then on, or -1: the same
+export const STATIC_KEY = 17; // it was on; where it was off there is no entry
 const KIND_NAMES = [
   "-",
   "load",
@@ -34,6 +37,9 @@ const KIND_NAMES = [
   "interrupt",
   "fence",
   "interrupt",
+  "task switch",
+  "migration point",
+  "static key",
 ];
 const KIND_SHIFT = 26;
 

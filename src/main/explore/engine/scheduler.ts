@@ -9,13 +9,14 @@
 import { MachineBug } from "../../../shared/base/verdict.ts";
 import { deliverable } from "../../../shared/cpu/context.ts";
 import { run_interrupt } from "../../../shared/cpu/interrupt.ts";
-import { P_ANY_NMI, P_IRQ_WORK, P_IRQ_WORK_LATE, P_NMI_LOCAL } from "../../../shared/layout/cpu.ts";
+import { P_ANY_NMI, P_IRQ_WORK, P_IRQ_WORK_LATE, P_NMI_LOCAL, P_RESCHED } from "../../../shared/layout/cpu.ts";
 import {
   L_ACCESSES,
   L_ARRIVED,
   L_BEGUN,
   L_BLOCKED,
   L_BUFFERED,
+  L_DONE,
   L_NEXT_EFFECT,
   L_NEXT_WORD,
   LEVEL_NMI,
@@ -25,9 +26,9 @@ import {
 import { INTERRUPT, keyOf } from "./log.ts";
 import type { Access } from "../recorder.ts";
 import { noteAccess, SHARED } from "./shared_words.ts";
-import { G_LEARNED, G_NMIS_LEFT, G_SHARED_WORDS, G_STEPS, G_TICKS_LEFT } from "./state_words.ts";
+import { G_LEARNED, G_MIGRATIONS_LEFT, G_NMIS_LEFT, G_SHARED_WORDS, G_STEPS, G_TICKS_LEFT } from "./state_words.ts";
 import { remove, valueAt, wordAt } from "./store_buffer.ts";
-import { DRAIN, GO, IRQ, NMI, NMI_TO, READS, SWITCH, TICK, TIME, WRITES } from "../strategy.ts";
+import { DRAIN, GO, IRQ, MIGRATE, NMI, NMI_TO, READS, SWITCH, TICK, TIME, WRITES } from "../strategy.ts";
 import { Decider, FORCED_INTERRUPTS, OPTIONAL_IRQS } from "./decider.ts";
 
 export abstract class Scheduler extends Decider {
@@ -89,6 +90,60 @@ export abstract class Scheduler extends Decider {
       this.decideBefore(lane, -1, 0, point);
     } else this.deliverAll(lane, INTERRUPT); // Nothing better to do.
   }
+  /** Can two lanes of this engine exchange their CPUs? Every thread would have to know of it. */
+  protected readonly exchangesLanes: boolean = false;
+  /**
+   * A migration point. If it is chosen the other lane gets this one's CPU at once: it stands between two operations, so nothing
+   * of the slot is its own.
+   * @returns the CPU that the lane's task is on from now on; -1: the same.
+   */
+  migrate(lane: Lane): number {
+    const { g } = this;
+    const { s } = lane;
+    if (this.solo || !this.exchangesLanes || g[G_MIGRATIONS_LEFT] === 0) return -1;
+    this.countStep(lane);
+    this.deliverForced(lane, INTERRUPT);
+    this.endQuiet();
+    for (;;) {
+      s[L_NEXT_WORD] = -1;
+      s[L_NEXT_EFFECT] = 0;
+      this.migrating = true;
+      const choice = this.decide(lane, false, 0);
+      if (choice === GO) break;
+      if (choice >= MIGRATE && choice < DRAIN) {
+        this.exchange(lane, this.lanes[choice - MIGRATE]);
+        break;
+      }
+      this.perform(lane, choice, false);
+      this.deliverForced(lane, INTERRUPT);
+    }
+    s[L_ARRIVED] = 0;
+    return lane.cpu === this.cpus[lane.id].id ? -1 : lane.cpu;
+  }
+  /**
+   * The lane stands between two operations: where tasks migrate others may run meanwhile, and take its CPU. Nothing else may
+   * happen: an interrupt that is suspended belongs to an operation, from which it is rebuilt.
+   */
+  protected standBetween(lane: Lane): void {
+    if (!this.exchangesLanes || this.g[G_MIGRATIONS_LEFT] === 0 || !this.isBusy(lane)) return;
+    if (lane.boundary === lane.s[L_DONE]) return; // Asked before: it was unwound there.
+    lane.boundary = lane.s[L_DONE];
+    this.countStep(lane);
+    this.endQuiet();
+    lane.s[L_NEXT_WORD] = -1;
+    this.between = true;
+    const choice = this.decide(lane, false, 0);
+    if (choice !== GO) this.perform(lane, choice, false);
+    lane.s[L_ARRIVED] = 0;
+  }
+  private exchange(lane: Lane, other: Lane): void {
+    this.endQuiet();
+    this.g[G_MIGRATIONS_LEFT]--;
+    const [from, to] = [lane.addresses, other.addresses];
+    other.migrate(from, false);
+    this.cpus[other.id].become(from.cpu);
+    lane.migrate(to, true);
+  }
   private decideBefore(lane: Lane, index: number, effect: number, point: number): void {
     if (this.passes()) return;
     const { s } = lane;
@@ -109,15 +164,15 @@ export abstract class Scheduler extends Decider {
     }
     lane.s[L_ACCESSES]++;
     if (++this.g[G_STEPS] > this.limits.steps) {
-      throw new MachineBug(lane.id, `livelock: ${this.limits.steps} steps without an end`);
+      throw new MachineBug(lane.cpu, `livelock: ${this.limits.steps} steps without an end`);
     }
   }
   /** Learns who stores to all words from `first` up to `end`. @returns true if any of them is shared. */
-  sharesAny(lane: Lane, first: number, end: number): boolean {
+  sharesAny(lane: Lane, first: number, end: number, effect = WRITES): boolean {
     if (this.solo) return false;
     let shared = false;
     for (let i = first; i < end; i++) {
-      this.noteShared(lane, i, WRITES);
+      this.noteShared(lane, i, effect);
       if (this.owners[i] === SHARED) shared = true;
     }
     return shared;
@@ -157,6 +212,10 @@ export abstract class Scheduler extends Decider {
       this.setPending(this.lanes[choice - NMI_TO], P_NMI_LOCAL, 0);
     } else {
       const next = this.lanes[choice - SWITCH];
+      if (next.cpu === lane.cpu && !blocked) {
+        this.interrupt(lane, P_RESCHED, INTERRUPT, true);
+        return;
+      }
       // Only one that stands before a decision point: others have something to do first, be it no step.
       if (next.s[L_BEGUN] !== 0 && next.s[L_BLOCKED] === NOT_BLOCKED) next.s[L_ARRIVED] = 1;
       this.recorder?.switched?.(lane.id, next.id, blocked);
@@ -180,7 +239,7 @@ export abstract class Scheduler extends Decider {
   runInterrupt(lane: Lane, bit: number): void {
     const { level, s } = lane;
     const blocked = s[L_BLOCKED];
-    lane.setLevel(bit & P_ANY_NMI ? LEVEL_NMI : level + 1);
+    if (bit !== P_RESCHED) lane.setLevel(bit & P_ANY_NMI ? LEVEL_NMI : level + 1);
     s[L_BLOCKED] = NOT_BLOCKED; // The handler is not.
     run_interrupt(this.cpus[lane.id], bit);
     s[L_BLOCKED] = blocked;
@@ -192,7 +251,7 @@ export abstract class Scheduler extends Decider {
   }
   /** Takes what may not wait: NMIs, and in prompt mode the irq_work self-IPI. */
   deliverForced(lane: Lane, kind: number): void {
-    this.deliver(lane, this.solo ? -1 : ~OPTIONAL_IRQS, kind);
+    this.deliver(lane, this.solo ? ~P_RESCHED : ~OPTIONAL_IRQS, kind);
   }
   /** Takes everything that can be taken: the CPU has nothing better to do. */
   deliverAll(lane: Lane, kind: number): void {
@@ -210,15 +269,25 @@ export abstract class Scheduler extends Decider {
   }
   /** The CPU blocks until its pending word differs from `seen`. */
   wait(lane: Lane, seen: number): void {
-    if (this.solo) throw new MachineBug(lane.id, "waits during set-up or check");
+    if (this.solo) throw new MachineBug(lane.cpu, "waits during set-up or check");
     this.countStep(lane);
     this.endQuiet();
     lane.blockWait(seen);
     this.standBlocked(lane);
   }
+  /** The lane's CPU goes to another of its tasks; returns when it has come back. @param stays  false: it never will. */
+  leaveCpu(lane: Lane, stays: boolean): void {
+    if (this.solo) throw new MachineBug(lane.cpu, "switches tasks during set-up or check");
+    lane.leaveCpu();
+    this.countStep(lane);
+    this.endQuiet();
+    this.standBlocked(lane);
+    if (!stays) throw new MachineBug(lane.cpu, "a task goes on after its end");
+    lane.s[L_ARRIVED] = 1; // Or a task that gives way again and again, and is preferred to us, would let us do nothing.
+  }
   /** One turn of a spin loop: goes on when a word that the loop read has changed, or after an interrupt. */
   relax(lane: Lane): void {
-    if (this.solo) throw new MachineBug(lane.id, "spins during set-up or check");
+    if (this.solo) throw new MachineBug(lane.cpu, "spins during set-up or check");
     this.countStep(lane);
     this.endQuiet();
     lane.blockRelax();
@@ -227,7 +296,7 @@ export abstract class Scheduler extends Decider {
       lane.turns.repeats(lane, this.memory) &&
       this.lanes.every((other) => other.turns.isTired || !this.isEnabled(other))
     ) {
-      throw new MachineBug(lane.id, `livelock: the same state came back again and again. ${this.describeLanes()}`);
+      throw new MachineBug(lane.cpu, `livelock: the same state came back again and again. ${this.describeLanes()}`);
     }
     lane.endTurn();
   }
@@ -260,7 +329,7 @@ export abstract class Scheduler extends Decider {
     const { invariant } = this.programs;
     if (invariant === undefined) return;
     const wrong = invariant();
-    if (wrong !== undefined) throw new MachineBug(lane.id, wrong);
+    if (wrong !== undefined) throw new MachineBug(lane.cpu, wrong);
   }
   /** A buffered store reaches memory. */
   drain(lane: Lane, n: number): void {

@@ -21,6 +21,8 @@ export const G_SHARED_WORDS = 7;
 export const G_PICK_COUNT = 8;
 /** CPUs whose programs have not ended. */
 export const G_PROGRAMS_LEFT = 9;
+/** Tasks that may still migrate in this execution. */
+export const G_MIGRATIONS_LEFT = 10;
 export const G_PICKS = 16;
 
 /** Picks that are recorded. A failure after more does not show itself again, and is reported as such. */

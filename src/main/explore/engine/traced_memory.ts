@@ -21,7 +21,10 @@ import {
   RAISE,
   RELAX,
   RMW,
+  STATIC_KEY,
   STORE,
+  MIGRATED,
+  SWITCHED,
   TAKE,
   WAIT,
 } from "./log.ts";
@@ -46,7 +49,6 @@ export class TracedMemory implements Memory {
   readonly lane: Lane;
   private readonly scheduler: Scheduler;
   private readonly memory: MachineMemory;
-  private readonly own: number;
   private readonly buffersStores: boolean;
 
   constructor(scheduler: Scheduler, lane: Lane) {
@@ -54,7 +56,6 @@ export class TracedMemory implements Memory {
     this.lane = lane;
     this.memory = scheduler.memory;
     this.words = scheduler.memory.words;
-    this.own = lane.pending;
     this.buffersStores = scheduler.limits.model !== "sc";
   }
   attach(_sink: InterruptSink): void {
@@ -77,7 +78,7 @@ export class TracedMemory implements Memory {
     const key = keyOf(kind, index);
     if (!log.matches(key, stored)) {
       throw new MachineBug(
-        this.lane.id,
+        this.lane.cpu,
         `divergence: hidden state outside shared memory. Recorded: ${log.describeNext()}; now: ${describeAccess(key, stored)}`,
       );
     }
@@ -220,6 +221,21 @@ export class TracedMemory implements Memory {
     lane.log.push(keyOf(FILL, index), 0, bytes);
     if (scheduler.observed) scheduler.accessed(lane, FILL, index, before, this.words[index], true);
   }
+  scan(address: number, bytes: number, byte: number): number {
+    const index = address >> 2;
+    if (this.rebuilding && this.replayed(LOAD, index, 0)) return this.lane.result;
+    const { lane, scheduler } = this;
+    if (scheduler.sharesAny(lane, index, (address + bytes + 3) >> 2, READS)) scheduler.stepAside(lane);
+    else scheduler.step(lane, index, READS);
+    let found = 0;
+    for (let at = address; found === 0 && at < address + bytes; at++) {
+      const word = this.buffersStores ? this.forwarded(at >> 2) : this.words[at >> 2];
+      if (((word >>> ((at & 3) * 8)) & 0xff) !== byte) found = at;
+    }
+    lane.log.push(keyOf(LOAD, index), found, 0, this.words[index]);
+    if (scheduler.observed) scheduler.accessed(lane, LOAD, index, this.words[index], this.words[index], true);
+    return found;
+  }
 
   peek<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>): V {
     const index = (p + f) >> 2;
@@ -229,6 +245,19 @@ export class TracedMemory implements Memory {
     const index = (p + f) >> 2;
     // A rebuild restores the slot; other words have been written, and others may have written them since.
     if (!this.rebuilding || this.lane.inSlot(index)) this.memory.poke(index, v);
+  }
+  static_key<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, Access, number>): boolean {
+    const index = (p + f) >> 2;
+    const { log } = this.lane;
+    if (this.rebuilding) {
+      // It was off unless the log says so: what was suspended next, or what interrupted, came later.
+      const was_on = log.nextKind() === STATIC_KEY && log.matches(keyOf(STATIC_KEY, index), 0);
+      if (was_on) log.take();
+      return was_on;
+    }
+    const on = (this.buffersStores ? this.forwarded(index) : this.words[index]) !== 0;
+    if (on) log.push(keyOf(STATIC_KEY, index), 1, 0);
+    return on;
   }
   count<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, Access, number>, n: number): void {
     if (!this.rebuilding) this.memory.count((p + f) >> 2, n);
@@ -262,22 +291,39 @@ export class TracedMemory implements Memory {
   }
   take_pending(bits: number): number {
     if (this.buffersStores) this.fence();
-    if (this.rebuilding && this.replayed(TAKE, this.own, bits)) return this.lane.result;
-    const found = this.words[this.own] & bits;
-    if (found !== 0) this.memory.set(this.own, this.words[this.own] & ~bits);
-    this.lane.log.push(keyOf(TAKE, this.own), found, bits);
+    if (this.rebuilding && this.replayed(TAKE, this.lane.pending, bits)) return this.lane.result;
+    const found = this.words[this.lane.pending] & bits;
+    if (found !== 0) this.memory.set(this.lane.pending, this.words[this.lane.pending] & ~bits);
+    this.lane.log.push(keyOf(TAKE, this.lane.pending), found, bits);
     return found;
   }
   pending(): number {
-    if (this.rebuilding && this.replayed(PENDING, this.own, 0)) return this.lane.result;
-    const found = this.words[this.own];
-    this.lane.log.push(keyOf(PENDING, this.own), found, 0);
+    if (this.rebuilding && this.replayed(PENDING, this.lane.pending, 0)) return this.lane.result;
+    const found = this.words[this.lane.pending];
+    this.lane.log.push(keyOf(PENDING, this.lane.pending), found, 0);
     return found;
   }
   wait(seen: number): void {
-    if (this.rebuilding && this.replayed(WAIT, this.own, seen)) return;
+    if (this.rebuilding && this.replayed(WAIT, this.lane.pending, seen)) return;
     this.scheduler.wait(this.lane, seen);
-    this.lane.log.push(keyOf(WAIT, this.own), 0, seen);
+    this.lane.log.push(keyOf(WAIT, this.lane.pending), 0, seen);
+  }
+  switch_to(own: number, next: number): void {
+    if (this.rebuilding && this.replayed(SWITCHED, 0, next)) {
+      this.lane.repeatReturn();
+      return;
+    }
+    this.scheduler.leaveCpu(this.lane, own !== 0);
+    this.lane.log.push(keyOf(SWITCHED, 0), this.lane.noteReturn(), next);
+  }
+  migrate(_inOperation: boolean): number {
+    if (this.rebuilding && this.replayed(MIGRATED, 0, 0)) {
+      if (this.lane.result >= 0) this.lane.repeatMigration();
+      return this.lane.result;
+    }
+    const cpu = this.scheduler.migrate(this.lane);
+    this.lane.log.push(keyOf(MIGRATED, 0), cpu, 0);
+    return cpu;
   }
   relax(): void {
     if (this.rebuilding && this.replayed(RELAX, 0, 0)) {

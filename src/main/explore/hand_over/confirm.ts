@@ -1,4 +1,5 @@
 /** Does a schedule do on real threads what it does on one? Step by step, and with the same verdict. */
+import { runsOnWorkers } from "../explore.ts";
 import type { Schedule } from "../strategy.ts";
 import type { Subject } from "../subject.ts";
 import { Fleet, STEP_LOG_ENTRIES } from "./fleet.ts";
@@ -17,7 +18,8 @@ export async function confirmOnWorkers(subject: Subject, schedule: Schedule): Pr
   const log = StepLog.of(STEP_LOG_ENTRIES);
   const failure = explorer.replay(schedule, log);
   const { steps } = explorer.engine;
-  const threads = explorer.map.shape.cpus;
+  const threads = explorer.engine.lanes.length;
+  if (!runsOnWorkers(subject.scenario)) return { threads, steps, difference: "tasks do not move to other CPUs there" };
   const fleet = new Fleet(threads);
   try {
     const [executed] = await fleet.run(subject, { schedules: [schedule] }, true);

@@ -5,13 +5,12 @@
  *
  * The thread of lane 0 leads: it puts memory back, begins each execution, and looks at the end.
  */
-import { attachCpu } from "../../../shared/cpu/boot.ts";
 import type { Cpu } from "../../../shared/cpu/cpu.ts";
 import type { MachineMap } from "../../../shared/layout/map.ts";
 import type { Oracle } from "../../../shared/mem/oracle.ts";
-import { lanesOf } from "../engine/engine.ts";
+import { cpusOf, lanesOf } from "../engine/engine.ts";
 import { violation } from "../explore.ts";
-import { L_BEGUN, type Lane } from "../engine/lane.ts";
+import { type Lane } from "../engine/lane.ts";
 import type { MachineMemory } from "../engine/machine_memory.ts";
 import type { Recorder } from "../recorder.ts";
 import { PRUNED } from "../engine/decider.ts";
@@ -41,8 +40,9 @@ export class HandOverEngine extends Scheduler {
   ) {
     super(map, memory, state, programs, limits);
     this.control = control;
-    this.lanes = lanesOf(map, memory.words, state);
-    this.cpus = this.lanes.map((lane) => attachCpu(new TracedMemory(this, lane), map, lane.id, 0, oracle));
+    this.lanes = lanesOf(map, memory.words, state, programs.further);
+    const memories = this.lanes.map((lane) => new TracedMemory(this, lane));
+    this.cpus = cpusOf(this.lanes, memories, map, oracle);
     this.own = this.lanes[own];
   }
 
@@ -83,7 +83,7 @@ export class HandOverEngine extends Scheduler {
     try {
       for (;;) {
         const operation = this.nextOperation(own);
-        own.s[L_BEGUN] = 1;
+        own.begin();
         operation(this.cpus[own.id]);
         this.operationEnded(own);
       }

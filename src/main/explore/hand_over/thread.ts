@@ -3,7 +3,7 @@ import { MachineMap } from "../../../shared/layout/map.ts";
 import { NULL_ORACLE } from "../../../shared/mem/oracle.ts";
 import { SharedOracle } from "../../../shared/mem/shared_oracle.ts";
 import { scenarioOf } from "../catalogue.ts";
-import { bindScenario, limitsOf, observerOf, programsOf, violation } from "../explore.ts";
+import { bindScenario, lanesOfScenario, limitsOf, observerOf, programsOf, violation } from "../explore.ts";
 import { MachineMemory } from "../engine/machine_memory.ts";
 import { withOverrides } from "../overrides.ts";
 import type { Scenario } from "../scenario.ts";
@@ -22,7 +22,7 @@ export default async function thread(task: ThreadTask): Promise<readonly Execute
   bindScenario(scenario);
   const map = new MachineMap(task.shape);
   const memory = new MachineMemory(map, task.buffer, task.memoryState);
-  const state = new SharedState(task.shape.cpus, memory.words.length, task.state);
+  const state = new SharedState(lanesOfScenario(scenario), memory.words.length, task.state);
   const control = new Control(task.control);
   const oracle = task.oracle === undefined ? NULL_ORACLE : new SharedOracle(task.oracle);
   const programs = programsOf(scenario, observerOf(task.buffer, map));
@@ -47,7 +47,7 @@ function strategies(work: Work, words: Int32Array): (n: number) => Strategy {
 }
 
 function lead(
-  { work, oracle, shape, strategyState }: ThreadTask,
+  { work, oracle, strategyState }: ThreadTask,
   scenario: Scenario,
   engine: HandOverEngine,
   control: Control,
@@ -75,7 +75,7 @@ function lead(
     strategy.end(engine.points, engine.learned);
   }
   if (oracleAtStart !== undefined) oracleWords?.set(oracleAtStart); // The Explorer's own oracle knows nothing of us.
-  control.dismiss(shape.cpus);
+  control.dismiss(engine.lanes.length);
   return executed;
 }
 

@@ -37,7 +37,7 @@ import { jiffies, time_after_eq } from "./timer.ts";
 
 const { node: NODE, expires: EXPIRES, state: STATE, base: BASE, function: FUNCTION } = Hrtimer.offset;
 const { lock: LOCK, timers: TIMERS, running: RUNNING } = HrtimerCpuBase.offset;
-const { hrtimers: HRTIMERS } = PerCpu.offset;
+const { hrtimers: HRTIMERS, pending: PENDING } = PerCpu.offset;
 const { next: NEXT } = ListHead.offset;
 
 type Timer = Ptr<"hrtimer">;
@@ -175,8 +175,39 @@ export function hrtimer_interrupt(cpu: Cpu): void {
 }
 /** hrtimer_run_queues() - the hrtimers' part of the tick. @kernel kernel/time/hrtimer.c @context Hardirq */
 export function hrtimer_run_queues(cpu: Cpu): void {
-  // Race: others may only be taking a timer away. They add one here only while its function runs, and none does.
+  // Race: others may only be taking a timer away. They add one here only while its function runs, and none does; or when
+  // their CPU goes offline, and then the interrupt comes.
   if (!list_empty_careless(cpu, embedded(this_cpu_ptr(cpu, HRTIMERS), TIMERS))) hrtimer_interrupt(cpu);
+}
+
+/**
+ * hrtimers_cpu_dying() - this CPU goes: its armed hrtimers go to CPU `target`, which looks at once which of them are due.
+ *
+ * Differs: the kernel moves them first, and later ones one by one; here it is done when nothing can start one any more.
+ *
+ * @kernel  kernel/time/hrtimer.c
+ * @context IRQs off, the CPU's last words
+ */
+export function hrtimers_cpu_dying(cpu: Cpu, target: number): void {
+  const { mem } = cpu;
+  const from = this_cpu_ptr(cpu, HRTIMERS);
+  const to = per_cpu_ptr(cpu, HRTIMERS, target);
+  for (;;) {
+    raw_spin_lock(cpu, embedded(from, LOCK));
+    const first = list_first(cpu, embedded(from, TIMERS));
+    if (first === NULL) break;
+    const timer = container_of(first, NODE);
+    const expires = mem.read(timer, EXPIRES);
+    remove_hrtimer(cpu, timer);
+    mem.write_once(timer, BASE, NULL);
+    raw_spin_unlock(cpu, embedded(from, LOCK));
+    raw_spin_lock(cpu, embedded(to, LOCK));
+    mem.write_once(timer, BASE, to);
+    enqueue_hrtimer(cpu, timer, to, expires);
+    raw_spin_unlock(cpu, embedded(to, LOCK));
+    mem.raise(per_cpu_ptr(cpu, PENDING, target), P_HRTIMER);
+  }
+  raw_spin_unlock(cpu, embedded(from, LOCK));
 }
 
 /** When the next hrtimer of this CPU expires; undefined: none is armed. No step: for a machine that stands still. */

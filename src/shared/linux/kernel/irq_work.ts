@@ -8,18 +8,21 @@
  *      0     1    its function runs
  *      1     1    (while it runs) claimed again: it will run again
  *
- * Whoever finds PENDING set is covered by a run that begins after its call: PENDING is cleared, with a full barrier, before
- * the function looks at anything. Once BUSY is cleared, the owner may free the work: nothing here touches it any more,
- * except the wake-up of a sleeping irq_work_sync(), which therefore ends with a grace period.
+ * Whoever finds PENDING set is covered by a run that begins after its call: PENDING is cleared, with a full barrier,
+ * before the function looks at anything. Once BUSY is cleared, the owner may free the work: nothing here touches it
+ * any more, except the wake-up of a sleeping irq_work_sync(), which therefore ends with a grace period.
  *
  *   raised_list   run by the self-IPI; by the tick too where the IPI may not come (irqwork modes late and mixed)
  *   lazy_list     IRQ_WORK_LAZY: run by the tick, or by an IPI that came for something else; has one of its own only if
  *                 the CPU has stopped its tick (tick_sched.ts)
  *
- * Differs: PREEMPT_RT is not emulated, so no irq_work kthread, and IRQ_WORK_HARD_IRQ makes no difference. A remote CPU's
- * work goes to its raised_list and not into its queue of cross-CPU calls.
+ * With PREEMPT_RT what is not marked IRQ_WORK_HARD_IRQ goes to lazy_list, too, with an IPI that wakes the thread
+ * irq_work/N (irq_workd.ts), which runs that list with IRQs on.
+ *
+ * Differs: a remote CPU's work goes to its raised_list and not into its queue of cross-CPU calls.
  */
 import { bug, warn } from "../../cpu/bug.ts";
+import { has_bug } from "../../cpu/bugs.ts";
 import { invoke } from "../../cpu/callback_table.ts";
 import {
   in_nmi,
@@ -29,10 +32,12 @@ import {
   preempt_disable,
   preempt_enable,
 } from "../../cpu/context.ts";
-import { per_cpu_ptr, this_cpu_ptr, type Cpu } from "../../cpu/cpu.ts";
+import { per_cpu_ptr, TASK_INDEX_SHIFT, this_cpu_ptr, type Cpu } from "../../cpu/cpu.ts";
 import { arch_irq_work_has_interrupt, arch_irq_work_raise, arch_irq_work_raise_on } from "../../cpu/interrupt.ts";
-import { park, tick_nohz_tick_stopped, wake_up } from "../../cpu/sched.ts";
+import { park, tick_nohz_tick_stopped, wait_event, wake_up } from "../../cpu/sched.ts";
+import { wake_up_process } from "../../cpu/task.ts";
 import { EV_IRQ_WORK_QUEUE, EV_IRQ_WORK_RUN, point, trace } from "../../cpu/trace.ts";
+import { BUG_IRQ_WORK_UAF } from "../../layout/bugs.ts";
 import { CB } from "../../layout/callbacks.ts";
 import { CpuCounters } from "../../layout/cpu.ts";
 import { Globals, KB_RCUWAIT_SHARED } from "../../layout/globals.ts";
@@ -40,6 +45,7 @@ import {
   CSD_TYPE_IRQ_WORK,
   IRQ_WORK_BUSY,
   IRQ_WORK_CLAIMED,
+  IRQ_WORK_HARD_IRQ,
   IRQ_WORK_LAZY,
   IRQ_WORK_PENDING,
   IrqWork,
@@ -59,7 +65,7 @@ const { node: NODE, flags: FLAGS, irqwait: IRQWAIT, func: FUNC } = IrqWork.offse
 const { next: NEXT } = LlistNode.offset;
 const { cpus: CPUS } = WaitQueue.offset;
 const { irq_work: IRQ_WORK } = PerCpu.offset;
-const { raised_list: RAISED_LIST, lazy_list: LAZY_LIST } = IrqWorkCpu.offset;
+const { raised_list: RAISED_LIST, lazy_list: LAZY_LIST, wakeup: WAKEUP } = IrqWorkCpu.offset;
 const { irq_work_runs: RUNS } = CpuCounters.offset;
 const {
   irq_work_waiters: WAITERS,
@@ -73,6 +79,7 @@ export function irq_work_init(cpu: Cpu): void {
     const lists = per_cpu_ptr(cpu, IRQ_WORK, id);
     init_llist_head(cpu, embedded(lists, RAISED_LIST));
     init_llist_head(cpu, embedded(lists, LAZY_LIST));
+    init_irq_work(cpu, embedded(lists, WAKEUP), CB.irq_work_wake, IRQ_WORK_HARD_IRQ);
   }
   cpu.mem.init(embedded(cpu.globals, WAITERS), CPUS, 0);
   mutex_init(cpu, embedded(cpu.globals, SYNC_MUTEX), LC.irq_work_sync_mutex);
@@ -103,11 +110,22 @@ function irq_work_claim(cpu: Cpu, work: Ptr<"irq_work">): boolean {
   return true;
 }
 
+/** PREEMPT_RT: is it for the thread irq_work/N? */
+function is_for_thread(cpu: Cpu, flags: number): boolean {
+  return cpu.rt && (flags & IRQ_WORK_HARD_IRQ) === 0;
+}
+/** Must irq_work_sync() sleep for a work with these flags? */
+function sync_sleeps(cpu: Cpu, flags: number): boolean {
+  return is_for_thread(cpu, flags) || !arch_irq_work_has_interrupt(cpu);
+}
+
 /** Puts a claimed work on this CPU's list. Who makes a list non-empty raises the interrupt. @context preempt off */
 function __irq_work_queue_local(cpu: Cpu, work: Ptr<"irq_work">): void {
   const lists = this_cpu_ptr(cpu, IRQ_WORK);
-  const lazy = (cpu.mem.read_once(work, FLAGS) & IRQ_WORK_LAZY) !== 0;
-  if (!llist_add(cpu, embedded(work, NODE), embedded(lists, lazy ? LAZY_LIST : RAISED_LIST))) return;
+  const flags = cpu.mem.read_once(work, FLAGS);
+  const lazy = (flags & IRQ_WORK_LAZY) !== 0;
+  const list = embedded(lists, lazy || is_for_thread(cpu, flags) ? LAZY_LIST : RAISED_LIST);
+  if (!llist_add(cpu, embedded(work, NODE), list)) return;
   if (!lazy || tick_nohz_tick_stopped(cpu)) arch_irq_work_raise(cpu);
 }
 
@@ -140,8 +158,16 @@ export function irq_work_queue_on(cpu: Cpu, work: Ptr<"irq_work">, id: number): 
     __irq_work_queue_local(cpu, work);
   } else {
     if (in_nmi(cpu)) warn(cpu, "irq_work_queue_on() another CPU in NMI");
-    const raised = embedded(per_cpu_ptr(cpu, IRQ_WORK, id), RAISED_LIST);
-    if (llist_add(cpu, embedded(work, NODE), raised)) arch_irq_work_raise_on(cpu, id);
+    const lists = per_cpu_ptr(cpu, IRQ_WORK, id);
+    let remote = work;
+    if (is_for_thread(cpu, cpu.mem.read_once(work, FLAGS))) {
+      remote = embedded(lists, WAKEUP);
+      const owes = llist_add(cpu, embedded(work, NODE), embedded(lists, LAZY_LIST)) && irq_work_claim(cpu, remote);
+      if (!owes) remote = NULL;
+    }
+    if (remote !== NULL && llist_add(cpu, embedded(remote, NODE), embedded(lists, RAISED_LIST))) {
+      arch_irq_work_raise_on(cpu, id);
+    }
   }
   preempt_enable(cpu);
   return true;
@@ -170,15 +196,16 @@ function irq_work_single(cpu: Cpu, work: Ptr<"irq_work">): void {
   if (preempt_count(cpu) !== preempt) bug(cpu, `irq_work function changed preempt_count from ${preempt}`);
   point(cpu, POINT.irq_work_func_done);
   mem.cmpxchg(work, FLAGS, flags, flags & ~IRQ_WORK_BUSY); // Fails if it was claimed again: then it stays busy.
-  if (arch_irq_work_has_interrupt(cpu)) {
+  if (!sync_sleeps(cpu, flags)) {
     const waiters = embedded(cpu.globals, WAITERS);
     if (mem.read_once(waiters, CPUS) !== 0) wake_up(cpu, waiters);
   } else {
-    rcuwait_wake_up(cpu, embedded(work, IRQWAIT)); // IRQs are off: irq_work_sync()'s grace period waits for us.
+    rcuwait_wake_up(cpu, embedded(work, IRQWAIT)); // IRQs are off, or a reader: irq_work_sync()'s grace period waits.
   }
 }
-function irq_work_run_list(cpu: Cpu, list: Ptr<"llist_head">): void {
-  if (!irqs_disabled(cpu)) bug(cpu, "irq_work runs with IRQs on");
+/** @context IRQs off; with PREEMPT_RT also the thread irq_work/N */
+export function irq_work_run_list(cpu: Cpu, list: Ptr<"llist_head">): void {
+  if (!irqs_disabled(cpu) && !cpu.rt) bug(cpu, "irq_work runs with IRQs on");
   if (llist_empty(cpu, list)) return;
   let node = llist_del_all(cpu, list);
   while (node !== NULL) {
@@ -191,20 +218,27 @@ function irq_work_run_list(cpu: Cpu, list: Ptr<"llist_head">): void {
 export function irq_work_run(cpu: Cpu): void {
   const lists = this_cpu_ptr(cpu, IRQ_WORK);
   irq_work_run_list(cpu, embedded(lists, RAISED_LIST));
-  irq_work_run_list(cpu, embedded(lists, LAZY_LIST));
+  if (cpu.rt) wake_irq_workd(cpu);
+  else irq_work_run_list(cpu, embedded(lists, LAZY_LIST));
+}
+/** wake_irq_workd(): irq_work/N of this CPU, its second task, has something to do. @context Any but NMI */
+export function wake_irq_workd(cpu: Cpu): void {
+  const lists = this_cpu_ptr(cpu, IRQ_WORK);
+  if (!llist_empty(cpu, embedded(lists, LAZY_LIST))) wake_up_process(cpu, cpu.id | (1 << TASK_INDEX_SHIFT));
 }
 /** irq_work_tick() - irq_work's part of the timer interrupt. @context Hardirq */
 export function irq_work_tick(cpu: Cpu): void {
   const lists = this_cpu_ptr(cpu, IRQ_WORK);
   const raised = embedded(lists, RAISED_LIST);
   if (!llist_empty(cpu, raised) && !arch_irq_work_has_interrupt(cpu)) irq_work_run_list(cpu, raised);
-  irq_work_run_list(cpu, embedded(lists, LAZY_LIST));
+  if (cpu.rt) wake_irq_workd(cpu);
+  else irq_work_run_list(cpu, embedded(lists, LAZY_LIST));
 }
 
 const is_idle = (cpu: Cpu, work: Ptr<"irq_work">): boolean => !irq_work_is_busy(cpu, work);
 /** Publishes this CPU, then looks. @pairs irq_work_single(): clears BUSY, then looks for waiters. */
 function publish_and_look(cpu: Cpu, work: Ptr<"irq_work">): boolean {
-  cpu.mem.fetch_or(embedded(cpu.globals, WAITERS), CPUS, 1 << cpu.id);
+  cpu.mem.fetch_or(embedded(cpu.globals, WAITERS), CPUS, 1 << cpu.task_id);
   return is_idle(cpu, work);
 }
 
@@ -223,13 +257,13 @@ function publish_and_look(cpu: Cpu, work: Ptr<"irq_work">): boolean {
  */
 export function irq_work_sync(cpu: Cpu, work: Ptr<"irq_work">): void {
   might_sleep(cpu, "irq_work_sync");
-  if (!arch_irq_work_has_interrupt(cpu)) {
+  if ((cpu.rt && sync_sleeps(cpu, cpu.mem.read_once(work, FLAGS))) || !arch_irq_work_has_interrupt(cpu)) {
     const serialise = (cpu.mem.peek(cpu.globals, KERNEL_BEHAVIOUR) & KB_RCUWAIT_SHARED) === 0;
     const mutex = embedded(cpu.globals, SYNC_MUTEX);
     if (serialise) mutex_lock(cpu, mutex);
     rcuwait_wait_event(cpu, embedded(work, IRQWAIT), is_idle, work);
     if (serialise) mutex_unlock(cpu, mutex);
-    invoke(cpu, CB.synchronize_rcu, NULL);
+    if (!has_bug(cpu, BUG_IRQ_WORK_UAF)) invoke(cpu, CB.synchronize_rcu, NULL);
     return;
   }
   for (let turns = cpu.spinBound; turns > 0; turns--) {
@@ -237,6 +271,10 @@ export function irq_work_sync(cpu: Cpu, work: Ptr<"irq_work">): void {
     cpu.mem.relax();
   }
   if (is_idle(cpu, work)) return;
+  if (cpu.preempt) {
+    wait_event(cpu, embedded(cpu.globals, WAITERS), is_idle, work);
+    return;
+  }
   park(cpu, publish_and_look, work);
-  cpu.mem.fetch_and(embedded(cpu.globals, WAITERS), CPUS, ~(1 << cpu.id));
+  cpu.mem.fetch_and(embedded(cpu.globals, WAITERS), CPUS, ~(1 << cpu.task_id));
 }

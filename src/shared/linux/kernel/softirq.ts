@@ -8,6 +8,8 @@
  * places; a task that is about to idle comes by run_items(), so nothing is left over while the CPU sleeps. do_softirq()
  * gives up after MAX_SOFTIRQ_RESTART rounds and leaves the rest to run_items() (the kernel's ksoftirqd): it then kicks
  * its own CPU, for an idle loop that the interrupt hit behind its run_items().
+ *
+ * With PREEMPT_RT none runs on the way out of a hardirq: a task serves them, where it may wait for locks.
  */
 import { bug } from "../../cpu/bug.ts";
 import { invoke } from "../../cpu/callback_table.ts";
@@ -34,7 +36,7 @@ import { NULL, type CallbackId } from "../../mem/struct.ts";
 import { lockdep_check_no_locks } from "../sync/lockdep.ts";
 
 const { irq_stat: IRQ_STAT } = PerCpu.offset;
-const { softirq_pending: PENDING } = IrqStat.offset;
+const { softirq_pending: PENDING, softirq_running: RUNNING } = IrqStat.offset;
 const { softirq: SOFTIRQ } = CpuSlot.offset;
 const { softirqs: SOFTIRQS } = CpuCounters.offset;
 
@@ -83,6 +85,11 @@ export function do_softirq(cpu: Cpu): void {
   if (in_interrupt(cpu)) bug(cpu, `do_softirq() in ${describe_context(cpu)}`);
   const flags = local_irq_save(cpu);
   const stat = this_cpu_ptr(cpu, IRQ_STAT);
+  if (cpu.rt && cpu.mem.read(stat, RUNNING) !== 0) {
+    local_irq_restore(cpu, flags); // The other task is at it, and will look again.
+    return;
+  }
+  if (cpu.rt) cpu.mem.write(stat, RUNNING, 1);
   push_context(cpu, CTX_SOFTIRQ, 0);
   cpu.mem.poke(cpu.slot, SOFTIRQ, 1);
   for (let round = 0; round < MAX_SOFTIRQ_RESTART; round++) {
@@ -95,6 +102,7 @@ export function do_softirq(cpu: Cpu): void {
   }
   cpu.mem.poke(cpu.slot, SOFTIRQ, 0);
   pop_context(cpu, CTX_SOFTIRQ);
+  if (cpu.rt) cpu.mem.write(stat, RUNNING, 0);
   if (cpu.mem.read(stat, PENDING) !== 0) cpu.mem.raise(cpu.pending, P_KICK);
   local_irq_restore(cpu, flags);
 }
@@ -106,16 +114,39 @@ function run_actions(cpu: Cpu, pending: number): void {
     trace(cpu, EV_SOFTIRQ, nr, 0);
     cpu.mem.count(cpu.counters, SOFTIRQS, 1);
     const preempt = preempt_count(cpu);
+    // With PREEMPT_RT a softirq is a task with softirqs off, which makes it a reader. rcu_core() sees to that itself.
+    const reads = cpu.rt && nr !== RCU_SOFTIRQ;
+    if (reads) invoke(cpu, CB.rcu_read_lock, NULL);
     invoke(cpu, action, NULL);
+    if (reads) invoke(cpu, CB.rcu_read_unlock, NULL);
     lockdep_check_no_locks(cpu, `softirq ${nr} returns`);
     if (preempt_count(cpu) !== preempt) bug(cpu, `softirq ${nr} changed preempt_count from ${preempt}`);
     if (irqs_disabled(cpu)) bug(cpu, `softirq ${nr} returns with IRQs off`);
   }
 }
 
+/**
+ * takeover_softirqs() - what was pending on CPU `dead` is to run here. What it works on has been taken over before:
+ * timers, RCU callbacks, and the next piece of a grace period.
+ *
+ * @kernel  kernel/softirq.c, takeover_tasklets(); the softirqs of RCU and timers are raised by who moves their work
+ * @context Task, after the CPU is dead.
+ */
+export function takeover_softirqs(cpu: Cpu, dead: number): void {
+  const stat = per_cpu_ptr(cpu, IRQ_STAT, dead);
+  const pending = cpu.mem.read(stat, PENDING);
+  cpu.mem.write(stat, PENDING, 0);
+  for (let nr = 0; nr < NR_SOFTIRQS; nr++) if ((pending & (1 << nr)) !== 0) raise_softirq(cpu, nr);
+}
+
+/** Are there softirqs that nobody has run yet? No step. */
+export function softirqs_left(cpu: Cpu): boolean {
+  return cpu.mem.peek(this_cpu_ptr(cpu, IRQ_STAT), PENDING) !== 0;
+}
 /** Softirqs that nobody has run yet: ksoftirqd's work. @returns true if there were any. @context Item, IRQs on */
 export function run_leftover_softirqs(cpu: Cpu): boolean {
   if (local_softirq_pending(cpu) === 0) return false;
+  if (cpu.rt && cpu.mem.read(this_cpu_ptr(cpu, IRQ_STAT), RUNNING) !== 0) return false;
   run_pending_softirqs(cpu);
   return true;
 }

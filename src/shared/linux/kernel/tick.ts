@@ -4,6 +4,7 @@ import { invoke } from "../../cpu/callback_table.ts";
 import { describe_context, in_hardirq } from "../../cpu/context.ts";
 import type { Cpu } from "../../cpu/cpu.ts";
 import { tick_nohz_tick_stopped } from "../../cpu/sched.ts";
+import { scheduler_tick } from "../../cpu/task.ts";
 import { CB } from "../../layout/callbacks.ts";
 import { NULL } from "../../mem/struct.ts";
 import { lockdep_check_no_locks } from "../sync/lockdep.ts";
@@ -20,6 +21,7 @@ export function tick_handler(cpu: Cpu): void {
   hrtimer_run_queues(cpu);
   run_local_timers(cpu);
   invoke(cpu, CB.rcu_sched_clock_irq, NULL);
+  if (cpu.preempt) scheduler_tick(cpu);
   lockdep_check_no_locks(cpu, "the tick returns");
 }
 

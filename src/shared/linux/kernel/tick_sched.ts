@@ -80,6 +80,14 @@ export function tick_nohz_idle_restart_tick(cpu: Cpu): void {
   local_irq_restore(cpu, flags);
 }
 
+/** A CPU that is offline takes no ticks. tick_nohz_idle_restart_tick() ends that. @context IRQs off, its last words */
+export function tick_offline_cpu(cpu: Cpu): void {
+  const now = jiffies(cpu);
+  cpu.mem.poke(cpu.slot, TICK_STOPPED, 1);
+  cpu.mem.poke(cpu.slot, IDLE_JIFFIES, now);
+  cpu.mem.poke(cpu.slot, TICK_NEXT, (now + NEXT_TIMER_MAX_DELTA) | 0);
+}
+
 /** Until when? The tick is stopped already; it is started again if anybody needs it. IRQs off. */
 function tick_nohz_stop_tick(cpu: Cpu): void {
   const now = jiffies(cpu);

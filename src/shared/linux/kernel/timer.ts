@@ -19,12 +19,13 @@ import {
   in_hardirq,
   in_nmi,
   in_serving_softirq,
+  may_sleep,
   irqs_disabled,
   local_irq_restore,
   local_irq_save,
 } from "../../cpu/context.ts";
 import { per_cpu_ptr, this_cpu_ptr, type Cpu } from "../../cpu/cpu.ts";
-import { kick, park, schedule_until_woken, wake_up } from "../../cpu/sched.ts";
+import { kick_cpu, park, schedule_until_woken, wait_event, wake_up } from "../../cpu/sched.ts";
 import { CB } from "../../layout/callbacks.ts";
 import { P_KICK } from "../../layout/cpu.ts";
 import { Globals } from "../../layout/globals.ts";
@@ -111,7 +112,7 @@ function lock_timer_base(cpu: Cpu, timer: Ptr<"timer_list">): Ptr<"timer_base"> 
   }
 }
 /** Takes the timer off its base. @returns whether it was armed. @context the base's lock is held */
-function detach_if_pending(cpu: Cpu, timer: Ptr<"timer_list">): boolean {
+export function detach_if_pending(cpu: Cpu, timer: Ptr<"timer_list">): boolean {
   const flags = cpu.mem.read_once(timer, FLAGS);
   if ((flags & TIMER_PENDING) === 0) return false;
   list_del_init(cpu, embedded(timer, ENTRY));
@@ -119,7 +120,13 @@ function detach_if_pending(cpu: Cpu, timer: Ptr<"timer_list">): boolean {
   return true;
 }
 /** Puts the timer where it belongs in the order; behind others of the same time. @context the base's lock is held */
-function enqueue(cpu: Cpu, base: Ptr<"timer_base">, timer: Ptr<"timer_list">, id: number, expires: number): void {
+export function enqueue(
+  cpu: Cpu,
+  base: Ptr<"timer_base">,
+  timer: Ptr<"timer_list">,
+  id: number,
+  expires: number,
+): void {
   const timers = embedded(base, TIMERS);
   let at = list_first(cpu, timers);
   while (at !== NULL && at !== timers && time_after_eq(expires, cpu.mem.read(container_of(at, ENTRY), EXPIRES))) {
@@ -149,7 +156,7 @@ function __mod_timer(cpu: Cpu, timer: Ptr<"timer_list">, expires: number, target
   enqueue(cpu, base, timer, id, expires | 0);
   spin_unlock(cpu, embedded(base, LOCK));
   // Why: that CPU may have stopped its tick for longer. wake_up_nohz_cpu() in the kernel.
-  if (id !== cpu.id && cpu.mem.peek(cpu.globals, NOHZ) !== 0) kick(cpu, id);
+  if (id !== cpu.id && cpu.mem.peek(cpu.globals, NOHZ) !== 0) kick_cpu(cpu, id);
   local_irq_restore(cpu, flags);
   return was_pending;
 }
@@ -182,10 +189,14 @@ function timer_running(cpu: Cpu, timer: Ptr<"timer_list">): boolean {
 }
 /** Publishes this CPU, then looks. @pairs run_timer_softirq(): clears `running`, then looks for waiters. */
 function publish_and_look(cpu: Cpu, timer: Ptr<"timer_list">): boolean {
-  const id = cpu.mem.read_once(timer, FLAGS) & TIMER_CPUMASK;
-  cpu.mem.fetch_or(embedded(per_cpu_ptr(cpu, BASES, id), WAITERS), CPUS, 1 << cpu.id);
-  return !timer_running(cpu, timer);
+  cpu.mem.fetch_or(running_waiters(cpu, timer), CPUS, 1 << cpu.task_id);
+  return timer_idle(cpu, timer);
 }
+function running_waiters(cpu: Cpu, timer: Ptr<"timer_list">): Ptr<"wait_queue"> {
+  const id = cpu.mem.read_once(timer, FLAGS) & TIMER_CPUMASK;
+  return embedded(per_cpu_ptr(cpu, BASES, id), WAITERS);
+}
+const timer_idle = (cpu: Cpu, timer: Ptr<"timer_list">): boolean => !timer_running(cpu, timer);
 /**
  * timer_delete_sync() - disarm, and wait until the function does not run either. The caller makes sure that nobody arms
  * the timer meanwhile, and holds no lock that the function takes.
@@ -201,6 +212,7 @@ export function timer_delete_sync(cpu: Cpu, timer: Ptr<"timer_list">): boolean {
     was_pending = timer_delete(cpu, timer) || was_pending;
     if (!timer_running(cpu, timer)) return was_pending;
     if (turns > 0) cpu.mem.relax();
+    else if (cpu.preempt && may_sleep(cpu)) wait_event(cpu, running_waiters(cpu, timer), timer_idle, timer);
     else park(cpu, publish_and_look, timer);
   }
 }

@@ -24,12 +24,13 @@ import {
   preempt_count,
 } from "../../cpu/context.ts";
 import { per_cpu_ptr, this_cpu_ptr, type Cpu } from "../../cpu/cpu.ts";
-import { kick } from "../../cpu/sched.ts";
+import { kick_cpu, wait_event, wake_up } from "../../cpu/sched.ts";
 import { EV_ITEM, trace } from "../../cpu/trace.ts";
 import { CpuCounters } from "../../layout/cpu.ts";
 import { PerCpu } from "../../layout/percpu.ts";
-import { WaitQueue } from "../../layout/types.ts";
+import { ListHead, WaitQueue } from "../../layout/types.ts";
 import {
+  POOL_DISASSOCIATED,
   WORK_CPU_SHIFT,
   WORK_STRUCT_PENDING,
   WORK_STRUCT_PWQ,
@@ -38,12 +39,21 @@ import {
 } from "../../layout/workqueue.ts";
 import { container_of, embedded, NULL, type CallbackId, type Ptr } from "../../mem/struct.ts";
 import { INIT_LIST_HEAD, list_add_tail, list_del_init, list_empty_careless, list_first } from "../lib/list.ts";
+import { hotplug_is_configured } from "../sync/cpu_hotplug.ts";
 import { LC, lockdep_check_may_sleep } from "../sync/lockdep.ts";
 import { spin_lock, spin_lock_init, spin_lock_irqsave, spin_unlock, spin_unlock_irqrestore } from "../sync/spinlock.ts";
 
 const { entry: ENTRY, data: DATA, func: FUNC } = WorkStruct.offset;
-const { lock: LOCK, worklist: WORKLIST, current: CURRENT, cancel_waiters: CANCEL_WAITERS } = WorkerPool.offset;
+const {
+  lock: LOCK,
+  worklist: WORKLIST,
+  current: CURRENT,
+  flags: FLAGS,
+  rebind: REBIND,
+  cancel_waiters: CANCEL_WAITERS,
+} = WorkerPool.offset;
 const { workers: WORKERS } = PerCpu.offset;
+const { next: LIST_NEXT } = ListHead.offset;
 const { items: ITEMS } = CpuCounters.offset;
 const { cpus: CPUS } = WaitQueue.offset;
 
@@ -59,6 +69,8 @@ export function workqueue_init(cpu: Cpu): void {
     spin_lock_init(cpu, embedded(pool, LOCK), LC.workqueue_pool);
     INIT_LIST_HEAD(cpu, embedded(pool, WORKLIST));
     cpu.mem.init(pool, CURRENT, NULL);
+    cpu.mem.init(pool, FLAGS, 0);
+    cpu.mem.init(embedded(pool, REBIND), CPUS, 0);
     cpu.mem.init(embedded(pool, CANCEL_WAITERS), CPUS, 0);
   }
 }
@@ -91,7 +103,16 @@ export function __queue_work(cpu: Cpu, id: number, work: Work): void {
     insert_work(cpu, id, work);
     spin_unlock(cpu, embedded(pool, LOCK));
   }
-  kick(cpu, target);
+  kick_cpu(cpu, runner_of(cpu, target));
+}
+/**
+ * Who runs the works of pool `id`: its CPU; or CPU 0, which never goes, while that is offline. Race: who changes it looks
+ * at the list, or has the new runner look, after the change; the work was on the list before this look.
+ */
+function runner_of(cpu: Cpu, id: number): number {
+  if (!hotplug_is_configured(cpu)) return id;
+  const flags = cpu.mem.data_race_read(per_cpu_ptr(cpu, WORKERS, id), FLAGS);
+  return (flags & POOL_DISASSOCIATED) !== 0 ? 0 : id;
 }
 /** @context the pool's lock is held */
 function insert_work(cpu: Cpu, id: number, work: Work): void {
@@ -119,25 +140,41 @@ export function queue_work(cpu: Cpu, work: Work): boolean {
   return queue_work_on(cpu, cpu.id, work);
 }
 
+/** Are works queued on this CPU? No step. */
+export function works_left(cpu: Cpu): boolean {
+  const list = embedded(this_cpu_ptr(cpu, WORKERS), WORKLIST);
+  return cpu.mem.peek(list, LIST_NEXT) !== list;
+}
 /**
  * run_work_items() - run works that are queued on this CPU.
  * @returns true if there were any. @context Item, IRQs on, no locks but a task's sleeping ones
  */
 export function run_work_items(cpu: Cpu): boolean {
-  const pool = this_cpu_ptr(cpu, WORKERS);
+  let did = run_pool(cpu, cpu.id);
+  if (cpu.id !== 0 || !hotplug_is_configured(cpu)) return did;
+  for (let id = 1; id < cpu.map.shape.cpus; id++) {
+    const flags = cpu.mem.data_race_read(per_cpu_ptr(cpu, WORKERS, id), FLAGS); // Race: process_one_work() looks again.
+    if ((flags & POOL_DISASSOCIATED) !== 0 && run_pool(cpu, id)) did = true;
+  }
+  return did;
+}
+function run_pool(cpu: Cpu, id: number): boolean {
+  const pool = per_cpu_ptr(cpu, WORKERS, id);
   // Race: a work that is being queued comes with a kick, and then this CPU looks again.
   if (list_empty_careless(cpu, embedded(pool, WORKLIST))) return false;
   for (let i = 0; i < MAX_WORKS_PER_TURN; i++) {
-    if (!process_one_work(cpu, pool)) break;
+    if (!process_one_work(cpu, pool, id)) return i > 0;
   }
   return true;
 }
-function process_one_work(cpu: Cpu, pool: Ptr<"worker_pool">): boolean {
+function process_one_work(cpu: Cpu, pool: Ptr<"worker_pool">, id: number): boolean {
   const { mem } = cpu;
   const lock = embedded(pool, LOCK);
   const flags = spin_lock_irqsave(cpu, lock);
   const first = list_first(cpu, embedded(pool, WORKLIST));
-  if (first === NULL) {
+  // With PREEMPT_RT a work waits for locks; until it goes on, the other task of the CPU runs no other.
+  const is_busy = cpu.rt && mem.read_once(pool, CURRENT) !== NULL;
+  if (first === NULL || is_busy || !runs_pool(cpu, pool, id)) {
     spin_unlock_irqrestore(cpu, lock, flags);
     return false;
   }
@@ -146,7 +183,7 @@ function process_one_work(cpu: Cpu, pool: Ptr<"worker_pool">): boolean {
   list_del_init(cpu, first);
   if (mem.read_once(pool, CURRENT) !== NULL) bug(cpu, `work items nest: ${describe_context(cpu)}`);
   mem.write_once(pool, CURRENT, work);
-  mem.write_once(work, DATA, (cpu.id + 1) << WORK_CPU_SHIFT); // PENDING goes before the function looks at anything.
+  mem.write_once(work, DATA, (id + 1) << WORK_CPU_SHIFT); // PENDING goes before the function looks at anything.
   spin_unlock_irqrestore(cpu, lock, flags);
 
   trace(cpu, EV_ITEM, func, work);
@@ -159,5 +196,38 @@ function process_one_work(cpu: Cpu, pool: Ptr<"worker_pool">): boolean {
   const again = spin_lock_irqsave(cpu, lock);
   mem.write_once(pool, CURRENT, NULL);
   spin_unlock_irqrestore(cpu, lock, again);
+  if (id !== cpu.id) wake_up(cpu, embedded(pool, REBIND));
   return true;
+}
+/** Are its works ours to run just now? @context the pool's lock is held */
+function runs_pool(cpu: Cpu, pool: Ptr<"worker_pool">, id: number): boolean {
+  if (!hotplug_is_configured(cpu)) return true;
+  return (cpu.mem.read(pool, FLAGS) & POOL_DISASSOCIATED) !== 0 ? id !== cpu.id : id === cpu.id;
+}
+
+/**
+ * workqueue_offline_cpu() - this CPU goes: what is queued here, or will be, CPU 0 runs.
+ *
+ * @kernel  kernel/workqueue.c; there the pool's workers go on, on any CPU
+ * @context Task, outside all items
+ */
+export function workqueue_offline_cpu(cpu: Cpu): void {
+  const pool = this_cpu_ptr(cpu, WORKERS);
+  const flags = spin_lock_irqsave(cpu, embedded(pool, LOCK));
+  cpu.mem.write(pool, FLAGS, POOL_DISASSOCIATED);
+  spin_unlock_irqrestore(cpu, embedded(pool, LOCK), flags);
+  kick_cpu(cpu, 0);
+}
+/** workqueue_online_cpu() - this CPU is back, and runs its works itself. @kernel kernel/workqueue.c @context Task, may sleep */
+export function workqueue_online_cpu(cpu: Cpu): void {
+  const pool = this_cpu_ptr(cpu, WORKERS);
+  wait_event(cpu, embedded(pool, REBIND), rebind_if_idle, pool);
+}
+/** CPU 0 may be running one of our works: two at a time is more than a pool can do. */
+function rebind_if_idle(cpu: Cpu, pool: Ptr<"worker_pool">): boolean {
+  const flags = spin_lock_irqsave(cpu, embedded(pool, LOCK));
+  const idle = cpu.mem.read_once(pool, CURRENT) === NULL;
+  if (idle) cpu.mem.write(pool, FLAGS, 0);
+  spin_unlock_irqrestore(cpu, embedded(pool, LOCK), flags);
+  return idle;
 }

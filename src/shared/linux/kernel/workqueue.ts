@@ -46,6 +46,7 @@ export {
   run_work_items,
   work_pending,
   workqueue_init,
+  works_left,
 } from "./worker_pool.ts";
 
 const { entry: ENTRY, data: DATA } = WorkStruct.offset;

@@ -20,6 +20,7 @@
 import { PAGE_SHIFT } from "../../base/limits.ts";
 import { warn } from "../../cpu/bug.ts";
 import type { Cpu } from "../../cpu/cpu.ts";
+import { printk } from "../../cpu/printk.ts";
 import {
   DebugBucket,
   DebugGlobals,
@@ -30,6 +31,7 @@ import {
   ODEBUG_STATE_INACTIVE,
 } from "../../layout/debug.ts";
 import { Globals } from "../../layout/globals.ts";
+import { KERN_WARNING } from "../../layout/printk.ts";
 import { embedded, embedded_at, NULL, type Ptr } from "../../mem/struct.ts";
 import { LC } from "../sync/lockdep.ts";
 import {
@@ -91,7 +93,7 @@ function alloc_object(cpu: Cpu, state: State, bucket: Bucket, address: Ptr): Tra
   if (tracker !== NULL) mem.write(state, POOL, mem.read(tracker, NEXT));
   raw_spin_unlock(cpu, embedded(state, POOL_LOCK));
   if (tracker === NULL) {
-    mem.write_once(state, ENABLED, 0);
+    if (mem.xchg(state, ENABLED, 0) !== 0) printk(cpu, KERN_WARNING, "ODEBUG: out of trackers; it is off now");
     return NULL;
   }
   mem.write(tracker, OBJECT, address as Ptr<"object">);

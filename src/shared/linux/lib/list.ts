@@ -3,7 +3,7 @@
  *
  * All links are plain words: a list belongs to one owner, or to a lock that is held around every call. Only list_empty()
  * may be used as a probe without the lock, through list_empty_careless(). A deleted entry is poisoned, so that a second
- * list_del() or a walk through it is noticed at once; list_del_init() leaves an empty list instead.
+ * list_del() or a walk through it by list_next() is noticed at once; list_del_init() leaves an empty list instead.
  *
  *   head.next  first entry        head.prev  last entry
  */
@@ -101,7 +101,9 @@ export function list_empty_careless(cpu: Cpu, head: ListPtr): boolean {
 }
 /** The entry after `entry`; the head again after the last. @context Owner of the list */
 export function list_next(cpu: Cpu, entry: ListPtr): ListPtr {
-  return cpu.mem.read(entry, NEXT);
+  const next = cpu.mem.read(entry, NEXT);
+  if (next === LIST_POISON1) bug(cpu, `a walk through a list has come to entry ${entry}, which was deleted`);
+  return next;
 }
 /** The entry before `entry`; the head again before the first. @context Owner of the list */
 export function list_prev(cpu: Cpu, entry: ListPtr): ListPtr {

@@ -12,7 +12,9 @@
  * would count one that has begun already. It is tested against the root, which is updated before any callback may run:
  * a callback that asks about the grace period it waited for must hear yes.
  */
+import { has_bug } from "../../cpu/bugs.ts";
 import type { Cpu } from "../../cpu/cpu.ts";
+import { BUG_ROOT_COOKIE } from "../../layout/bugs.ts";
 import { RcuGpOldstate, RcuNode, RcuState } from "../../layout/rcu.ts";
 import type { Ptr } from "../../mem/struct.ts";
 import { lock_rcu_node, rcu_get_root, rcu_mynode, rcu_state, this_rcu_data, unlock_rcu_node } from "./rcu_node.ts";
@@ -53,7 +55,10 @@ export function get_state_synchronize_rcu(cpu: Cpu): number {
 /** get_state_synchronize_rcu_full() @param rgosp  the caller's. @context Any. Lock-free. */
 export function get_state_synchronize_rcu_full(cpu: Cpu, rgosp: Ptr<"rcu_gp_oldstate">): void {
   cpu.mem.smp_mb(); // As there.
-  cpu.mem.write(rgosp, NORM, rcu_seq_snap(cpu, rcu_state(cpu), STATE_GP_SEQ));
+  const norm = has_bug(cpu, BUG_ROOT_COOKIE)
+    ? rcu_seq_snap(cpu, rcu_get_root(cpu), GP_SEQ)
+    : rcu_seq_snap(cpu, rcu_state(cpu), STATE_GP_SEQ);
+  cpu.mem.write(rgosp, NORM, norm);
   cpu.mem.write(rgosp, EXP, rcu_seq_snap(cpu, rcu_state(cpu), EXPEDITED_SEQUENCE));
 }
 

@@ -20,6 +20,7 @@ import {
   RcuState,
 } from "../../layout/rcu.ts";
 import { embedded, embedded_at, NULL, type Ptr } from "../../mem/struct.ts";
+import { INIT_LIST_HEAD } from "../lib/list.ts";
 import { raw_spin_lock_irqsave, raw_spin_unlock_irqrestore, spin_lock_init } from "../sync/spinlock.ts";
 import { LC } from "../sync/lockdep.ts";
 import { RCU_INITIAL_GP_SEQ } from "./rcu_seq.ts";
@@ -42,6 +43,9 @@ const {
   grphi: GRPHI,
   level: LEVEL,
   parent: PARENT,
+  blkd_tasks: BLKD_TASKS,
+  gp_tasks: GP_TASKS,
+  exp_tasks: EXP_TASKS,
 } = RcuNode.offset;
 
 export function rcu_state(cpu: Cpu): Ptr<"rcu_state"> {
@@ -75,9 +79,6 @@ export function rcu_grpmask(cpu: Cpu, rnp: Ptr<"rcu_node">): number {
 export function rcu_grplo(cpu: Cpu, rnp: Ptr<"rcu_node">): number {
   return cpu.mem.peek(rnp, GRPLO);
 }
-export function rcu_grphi(cpu: Cpu, rnp: Ptr<"rcu_node">): number {
-  return cpu.mem.peek(rnp, GRPHI);
-}
 export function this_rcu_data(cpu: Cpu): Ptr<"rcu_data"> {
   return this_cpu_ptr(cpu, RCU_DATA);
 }
@@ -92,11 +93,30 @@ export function rcu_cpu_mask(cpu: Cpu, rdp: Ptr<"rcu_data">): number {
   return cpu.mem.peek(rdp, RDP_GRPMASK);
 }
 
+/**
+ * rcu_rdp_cpu_online() - does RCU count that CPU? It goes by its own last words, later than it goes from cpu_online().
+ * @kernel  kernel/rcu/tree.c
+ * @context Any. Stable under barrier_lock, for a CPU that comes; one that goes may be gone by now.
+ */
+export function rcu_rdp_cpu_online(cpu: Cpu, rdp: Ptr<"rcu_data">): boolean {
+  return (cpu.mem.data_race_read(rcu_mynode(cpu, rdp), QSMASKINITNEXT) & rcu_cpu_mask(cpu, rdp)) !== 0;
+}
+
 export function lock_rcu_node(cpu: Cpu, rnp: Ptr<"rcu_node">): number {
   return raw_spin_lock_irqsave(cpu, embedded(rnp, LOCK));
 }
 export function unlock_rcu_node(cpu: Cpu, rnp: Ptr<"rcu_node">, flags: number): void {
   raw_spin_unlock_irqrestore(cpu, embedded(rnp, LOCK), flags);
+}
+
+/** rcu_preempt_blocked_readers_cgp(): does the present grace period wait for tasks here? The node's lock held. */
+export function rcu_preempt_blocked_readers_cgp(cpu: Cpu, rnp: Ptr<"rcu_node">): boolean {
+  return cpu.preempt && cpu.mem.read(rnp, GP_TASKS) !== NULL;
+}
+/** sync_rcu_exp_done(): an expedited grace period waits for nobody here. The node's lock held, or a race of the caller's. */
+export function rcu_exp_done(cpu: Cpu, rnp: Ptr<"rcu_node">): boolean {
+  if (cpu.mem.read_once(rnp, EXPMASK) !== 0) return false;
+  return !cpu.preempt || cpu.mem.read_once(rnp, EXP_TASKS) === NULL;
 }
 
 /** Nodes per level, leaves last. */
@@ -130,6 +150,7 @@ export function rcu_init_one(cpu: Cpu, online: number): void {
       mem.write(rnp, GP_SEQ_NEEDED, RCU_INITIAL_GP_SEQ);
       mem.write_once(rnp, EXP_SEQ_RQ, RCU_INITIAL_GP_SEQ);
       mem.write_once(rnp, EXPMASK, 0);
+      INIT_LIST_HEAD(cpu, embedded(rnp, BLKD_TASKS));
       mem.poke(rnp, GRPLO, i * span);
       mem.poke(rnp, GRPHI, Math.min((i + 1) * span, nrCpus) - 1);
       mem.poke(rnp, LEVEL, level);

@@ -15,6 +15,7 @@ import { local_irq_restore, local_irq_save } from "../../cpu/context.ts";
 import type { Cpu } from "../../cpu/cpu.ts";
 import { CB } from "../../layout/callbacks.ts";
 import { Globals } from "../../layout/globals.ts";
+import { IRQ_WORK_HARD_IRQ } from "../../layout/irq_work.ts";
 import { RCU_CPU_STALL_TIMEOUT, RCU_GP_FLAG_INIT, RcuData, RcuNode, RcuSegcblist, RcuState } from "../../layout/rcu.ts";
 import { WaitQueue } from "../../layout/types.ts";
 import { embedded, type Ptr } from "../../mem/struct.ts";
@@ -32,18 +33,20 @@ import {
   rcu_segcblist_unassigned_cbs,
 } from "./rcu_segcblist.ts";
 import { RCU_INITIAL_GP_SEQ } from "./rcu_seq.ts";
+import { rcu_note_preemption, rcu_preempt_deferred_qs, rcu_preempt_need_deferred_qs } from "./tree_plugin.ts";
 import { rcu_work_rcufn } from "./rcu_work.ts";
 import { rcu_barrier_callback, rcu_barrier_handler } from "./tree_barrier.ts";
 import { rcu_do_batch } from "./tree_cb.ts";
 import { rcu_exp_handler } from "./tree_exp.ts";
 import { rcu_report_exp_rdp } from "./tree_exp_qs.ts";
+import { bind_rcu_hotplug } from "./tree_hotplug.ts";
 import { rcu_iw_handler } from "./tree_fqs.ts";
 import { rcu_gp_kthread, rcu_gp_runnable } from "./tree_gp.ts";
 import { note_gp_changes, rcu_check_quiescent_state, rcu_qs, rcu_report_qs_rdp } from "./tree_qs.ts";
 import { rcu_accelerate_cbs_unlocked, rcu_gp_in_progress } from "./tree_request.ts";
 import { check_cpu_stall } from "./tree_stall.ts";
 import { synchronize_rcu, wakeme_after_rcu } from "./tree_sync.ts";
-import { rcu_interrupted_reader, rcu_softirq_over_reader } from "./update.ts";
+import { rcu_interrupted_reader, rcu_read_lock, rcu_read_unlock, rcu_softirq_over_reader } from "./update.ts";
 
 export { rcu_barrier } from "./tree_barrier.ts";
 export { call_rcu, call_rcu_hurry } from "./tree_cb.ts";
@@ -109,12 +112,13 @@ function rcu_init_data(cpu: Cpu, rdp: Ptr<"rcu_data">): void {
   mem.write_once(rdp, BARRIER_SEQ_SNAP, RCU_INITIAL_GP_SEQ);
   mem.write(rdp, BLIMIT, mem.peek(rcu_state(cpu), STATE_BLIMIT));
   rcu_segcblist_init(cpu, embedded(rdp, CBLIST));
-  init_irq_work(cpu, embedded(rdp, RCU_IW), CB.rcu_iw_handler);
+  init_irq_work(cpu, embedded(rdp, RCU_IW), CB.rcu_iw_handler, IRQ_WORK_HARD_IRQ);
 }
 
 /** Binds this layer's callback numbers. Once per thread. */
 export function bind_rcu(): void {
   bind_callback(CB.rcu_note_context_switch, rcu_note_context_switch);
+  bind_callback(CB.rcu_note_preemption, rcu_note_preemption);
   bind_callback(CB.rcu_all_qs, rcu_all_qs);
   bind_callback(CB.rcu_sched_clock_irq, rcu_sched_clock_irq);
   bind_callback(CB.rcu_core, rcu_core);
@@ -127,6 +131,9 @@ export function bind_rcu(): void {
   bind_callback(CB.rcu_leak_callback, rcu_leak_callback);
   bind_callback(CB.rcu_work_rcufn, rcu_work_rcufn);
   bind_callback(CB.synchronize_rcu, synchronize_rcu);
+  bind_callback(CB.rcu_read_lock, rcu_read_lock);
+  bind_callback(CB.rcu_read_unlock, rcu_read_unlock);
+  bind_rcu_hotplug();
 }
 
 /**
@@ -151,6 +158,7 @@ export function rcu_all_qs(cpu: Cpu): void {
  * @context Task, may sleep: no reader of any kind.
  */
 export function rcu_note_context_switch(cpu: Cpu): void {
+  if (cpu.preempt) rcu_preempt_deferred_qs(cpu);
   rcu_all_qs(cpu);
   const rdp = this_rcu_data(cpu);
   // Race: our own interrupts may queue callbacks; each of them raises the softirq then.
@@ -208,6 +216,7 @@ function rcu_pending(cpu: Cpu, rdp: Ptr<"rcu_data">): boolean {
   if (rcu_segcblist_ready_cbs(cpu, cblist)) return true;
   if (rcu_segcblist_unassigned_cbs(cpu, cblist) && !rcu_gp_in_progress(cpu)) return true;
   if (mem.read_once(rcu_mynode(cpu, rdp), GP_SEQ) !== mem.read(rdp, RDP_GP_SEQ)) return true;
+  if (cpu.preempt && rcu_preempt_need_deferred_qs(cpu)) return true;
   return mem.data_race_read(rdp, GPWRAP) !== 0 || rcu_gp_runnable(cpu);
 }
 
@@ -235,6 +244,7 @@ function request_grace_period(cpu: Cpu, rdp: Ptr<"rcu_data">): void {
 }
 /** An expedited grace period waits for a reader to end, which it may have done by now. */
 function report_deferred_qs(cpu: Cpu, rdp: Ptr<"rcu_data">): void {
+  if (cpu.preempt && rcu_preempt_need_deferred_qs(cpu) && !rcu_softirq_over_reader(cpu)) rcu_preempt_deferred_qs(cpu);
   if (cpu.mem.read(rdp, CPU_NO_QS_EXP) === 0) return;
   if (!rcu_softirq_over_reader(cpu)) rcu_report_exp_rdp(cpu, rdp);
 }

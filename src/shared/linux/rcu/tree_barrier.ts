@@ -15,16 +15,16 @@ import type { Cpu } from "../../cpu/cpu.ts";
 import { smp_call_function_single } from "../../cpu/smp.ts";
 import { EV_RCU_BARRIER, trace } from "../../cpu/trace.ts";
 import { CB } from "../../layout/callbacks.ts";
-import { Globals } from "../../layout/globals.ts";
-import { RcuData, RcuState } from "../../layout/rcu.ts";
+import { RcuData, RcuNode, RcuState } from "../../layout/rcu.ts";
 import { RcuHead } from "../../layout/types.ts";
 import { embedded, type Ptr } from "../../mem/struct.ts";
 import { raise_softirq, RCU_SOFTIRQ } from "../kernel/softirq.ts";
+import { schedule_timeout } from "../kernel/timer.ts";
 import { complete, init_completion, wait_for_completion } from "../sync/completion.ts";
 import { mutex_lock, mutex_unlock } from "../sync/mutex.ts";
 import { raw_spin_lock_irqsave, raw_spin_unlock_irqrestore } from "../sync/spinlock.ts";
 import { debug_rcu_head_queue, debug_rcu_head_unqueue } from "./debug_rcu_head.ts";
-import { per_rcu_data, rcu_state, this_rcu_data } from "./rcu_node.ts";
+import { per_rcu_data, rcu_cpu_mask, rcu_mynode, rcu_rdp_cpu_online, rcu_state, this_rcu_data } from "./rcu_node.ts";
 import { rcu_segcblist_entrain, rcu_segcblist_n_cbs } from "./rcu_segcblist.ts";
 import { rcu_seq_ctr, rcu_seq_done, rcu_seq_end, rcu_seq_snap, rcu_seq_start, rcu_seq_state } from "./rcu_seq.ts";
 
@@ -38,7 +38,7 @@ const {
 } = RcuState.offset;
 const { cblist: CBLIST, barrier_head: BARRIER_HEAD, barrier_seq_snap: BARRIER_SEQ_SNAP } = RcuData.offset;
 const { func: FUNC } = RcuHead.offset;
-const { online: ONLINE } = Globals.offset;
+const { qsmaskinitnext: QSMASKINITNEXT } = RcuNode.offset;
 
 /**
  * rcu_barrier()
@@ -76,22 +76,29 @@ export function rcu_barrier(cpu: Cpu): void {
   mutex_unlock(cpu, embedded(state, BARRIER_MUTEX));
 }
 
-/** Puts the barrier's callback behind those of CPU `id`. */
+/**
+ * Puts the barrier's callback behind those of CPU `id`. A CPU that is going can be called no more, but RCU counts it still,
+ * and it may work on its list: then it is looked at again a tick later.
+ */
 function entrain_on(cpu: Cpu, id: number, gseq: number): void {
+  while (!try_to_entrain_on(cpu, id, gseq)) schedule_timeout(cpu, 1);
+}
+function try_to_entrain_on(cpu: Cpu, id: number, gseq: number): boolean {
   const { mem } = cpu;
   const state = rcu_state(cpu);
   const rdp = per_rcu_data(cpu, id);
-  if (mem.read_once(rdp, BARRIER_SEQ_SNAP) === gseq) return; // It went offline, and whoever took its callbacks saw to it.
+  if (mem.read_once(rdp, BARRIER_SEQ_SNAP) === gseq) return true; // It went offline, and whoever took its callbacks saw to it.
   const lock = embedded(state, BARRIER_LOCK);
   const flags = raw_spin_lock_irqsave(cpu, lock);
   const empty = rcu_segcblist_n_cbs(cpu, embedded(rdp, CBLIST)) === 0;
-  const online = (mem.read_once(cpu.globals, ONLINE) & (1 << id)) !== 0;
+  const online = rcu_rdp_cpu_online(cpu, rdp);
   if (empty) mem.write_once(rdp, BARRIER_SEQ_SNAP, gseq);
   else if (!online) rcu_barrier_entrain(cpu, rdp);
   raw_spin_unlock_irqrestore(cpu, lock, flags);
   // Its list has no lock: only the CPU itself may append to it.
-  if (!empty && online) smp_call_function_single(cpu, id, CB.ipi_rcu_barrier_handler, true);
+  if (!empty && online && smp_call_function_single(cpu, id, CB.ipi_rcu_barrier_handler, true) !== 0) return false;
   if (mem.read_once(rdp, BARRIER_SEQ_SNAP) !== gseq) bug(cpu, `rcu_barrier: CPU ${id} was not counted`);
+  return true;
 }
 /** rcu_barrier_handler(): runs on a CPU that has callbacks. @context Hardirq */
 export function rcu_barrier_handler(cpu: Cpu): void {
@@ -112,6 +119,8 @@ export function rcu_barrier_entrain(cpu: Cpu, rdp: Ptr<"rcu_data">): void {
   const gseq = mem.read_once(state, BARRIER_SEQUENCE);
   const lseq = mem.read_once(rdp, BARRIER_SEQ_SNAP);
   if (rcu_seq_state(gseq) === 0 || rcu_seq_state(lseq) !== 0 || rcu_seq_ctr(lseq) !== rcu_seq_ctr(gseq)) return;
+  const own = rdp === this_rcu_data(cpu) || !is_counted(cpu, rdp);
+  assert(cpu, own, "rcu_barrier_entrain() on the list of another CPU that is not dead");
   const head = embedded(rdp, BARRIER_HEAD);
   mem.write(head, FUNC, CB.rcu_barrier_callback);
   debug_rcu_head_queue(cpu, head);
@@ -123,6 +132,10 @@ export function rcu_barrier_entrain(cpu: Cpu, rdp: Ptr<"rcu_data">): void {
     debug_rcu_head_unqueue(cpu, head);
   }
   mem.write_once(rdp, BARRIER_SEQ_SNAP, gseq);
+}
+/** rcu_rdp_cpu_online() for an assertion: no step. */
+function is_counted(cpu: Cpu, rdp: Ptr<"rcu_data">): boolean {
+  return (cpu.mem.peek(rcu_mynode(cpu, rdp), QSMASKINITNEXT) & rcu_cpu_mask(cpu, rdp)) !== 0;
 }
 /** rcu_barrier_callback(): all callbacks of this CPU that the barrier waits for have run. @context Softirq */
 export function rcu_barrier_callback(cpu: Cpu): void {

@@ -50,6 +50,7 @@ import { ULONG_CMP_GE } from "./rcu_seq.ts";
 import { rcu_force_quiescent_state } from "./tree_fqs.ts";
 import { note_gp_changes } from "./tree_qs.ts";
 import { rcu_accelerate_cbs_unlocked, rcu_gp_in_progress } from "./tree_request.ts";
+import { rcu_read_lock, rcu_read_unlock } from "./update.ts";
 
 const { next: NEXT, func: FUNC } = RcuHead.offset;
 const { head: CB_HEAD, len: CB_LEN } = RcuCblist.offset;
@@ -177,12 +178,14 @@ export function rcu_do_batch(cpu: Cpu): void {
 
   let rhp = mem.read(rcl, CB_HEAD);
   let count = 0;
+  if (cpu.rt) rcu_read_lock(cpu); // Softirqs are off while callbacks run, which with PREEMPT_RT makes them readers.
   while (rhp !== NULL && count < limit) {
     const next = mem.read(rhp, NEXT); // Before the callback: it frees the head, or queues it again.
     invoke_callback(cpu, rhp);
     count++;
     rhp = next;
   }
+  if (cpu.rt) rcu_read_unlock(cpu);
 
   flags = local_irq_save(cpu);
   mem.write(rcl, CB_HEAD, rhp);

@@ -24,7 +24,7 @@ import {
   RcuState,
 } from "../../layout/rcu.ts";
 import { IRQ_WORK_CLAIMED, IrqWork } from "../../layout/irq_work.ts";
-import { RcuHead, Spinlock } from "../../layout/types.ts";
+import { ListHead, RcuHead, Spinlock } from "../../layout/types.ts";
 import { element, embedded, NULL, offsetof, type Ptr } from "../../mem/struct.ts";
 import { per_rcu_data, rcu_grpmask, rcu_node, rcu_num_nodes, rcu_parent, rcu_state } from "./rcu_node.ts";
 import { rcu_seq_endval, rcu_seq_snap_value, rcu_seq_state, ULONG_CMP_GE, ULONG_CMP_LT } from "./rcu_seq.ts";
@@ -39,10 +39,12 @@ const {
   expedited_sequence: EXPEDITED_SEQUENCE,
 } = RcuState.offset;
 const { lock: LOCK, gp_seq: GP_SEQ, qsmask: QSMASK, qsmaskinit: QSMASKINIT, expmask: EXPMASK } = RcuNode.offset;
+const { blkd_tasks: BLKD_TASKS, gp_tasks: GP_TASKS, exp_tasks: EXP_TASKS } = RcuNode.offset;
 const { cblist: CBLIST, rcl: RCL, cpu_no_qs_exp: CPU_NO_QS_EXP, rcu_iw: RCU_IW } = RcuData.offset;
 const { head: HEAD, tails: TAILS, gp_seq: LABELS, seglen: SEGLEN, len: LEN } = RcuSegcblist.offset;
 const { head: CB_HEAD } = RcuCblist.offset;
 const { next: NEXT } = RcuHead.offset;
+const { next: LIST_NEXT } = ListHead.offset;
 const { val: VAL } = Spinlock.offset;
 const { flags: IW_FLAGS } = IrqWork.offset;
 
@@ -80,8 +82,25 @@ function check_node(cpu: Cpu, i: number, state_gp_seq: number): string[] {
       problems.push(`I-RCU-1: node ${i} waits (${qsmask}), but its parent does not wait for it`);
     }
   }
+  const list = embedded(rnp, BLKD_TASKS);
+  const gp_tasks = mem.peek(rnp, GP_TASKS);
+  if (gp_tasks !== NULL && rcu_seq_state(gp_seq) === 0)
+    problems.push(`node ${i} waits for tasks outside a grace period`);
+  for (const [what, first] of [
+    ["gp_tasks", gp_tasks],
+    ["exp_tasks", mem.peek(rnp, EXP_TASKS)],
+  ] as const) {
+    if (first !== NULL && !is_on_list(cpu, list, first)) problems.push(`node ${i}: ${what} is not on blkd_tasks`);
+  }
   if (qsmask !== 0 && rcu_seq_state(gp_seq) === 0) problems.push(`node ${i} waits (${qsmask}) outside a grace period`);
   return problems;
+}
+
+function is_on_list(cpu: Cpu, head: Ptr<"list_head">, entry: Ptr<"list_head">): boolean {
+  for (let each = cpu.mem.peek(head, LIST_NEXT); each !== head; each = cpu.mem.peek(each, LIST_NEXT)) {
+    if (each === entry) return true;
+  }
+  return false;
 }
 
 /** I-RCU-5, of a list whose CPU is not in the middle of a change. */
@@ -144,6 +163,8 @@ export function check_rcu_quiescent(cpu: Cpu): string[] {
     if (mem.peek(embedded(rnp, LOCK), VAL) !== 0) bad(`the lock of node ${i} is held`);
     if (mem.peek(rnp, QSMASK) !== 0) bad(`node ${i} waits for quiescent states`);
     if (mem.peek(rnp, EXPMASK) !== 0) bad(`node ${i} waits for expedited quiescent states`);
+    const list = embedded(rnp, BLKD_TASKS);
+    if (mem.peek(list, LIST_NEXT) !== list) bad(`node ${i} has readers that were preempted`);
     if (mem.peek(rnp, GP_SEQ) !== mem.peek(state, STATE_GP_SEQ)) bad(`node ${i} shows another grace period`);
   }
   for (let id = 0; id < cpu.map.shape.cpus; id++) {

@@ -20,17 +20,19 @@ import { oracle_grace_period_begin, oracle_grace_period_end } from "../../cpu/or
 import { wait_event, wake_up } from "../../cpu/sched.ts";
 import { smp_call_function_single } from "../../cpu/smp.ts";
 import { CB } from "../../layout/callbacks.ts";
-import { CpuSlot, Task } from "../../layout/cpu.ts";
+import { CpuSlot, Task, UNLOCK_EXP_HINT } from "../../layout/cpu.ts";
 import { RcuData, RcuNode, RcuState, RcuSynchronize } from "../../layout/rcu.ts";
 import { WaitQueue } from "../../layout/types.ts";
 import { embedded, embedded_at, NULL, type Ptr } from "../../mem/struct.ts";
 import { raise_softirq, RCU_SOFTIRQ } from "../kernel/softirq.ts";
+import { schedule_timeout } from "../kernel/timer.ts";
 import { mutex_lock, mutex_trylock, mutex_unlock } from "../sync/mutex.ts";
 import { rcu_poll_gp_seq_end, rcu_poll_gp_seq_start } from "./poll_seq.ts";
 import {
   lock_rcu_node,
   per_rcu_data,
   rcu_cpu_mask,
+  rcu_exp_done,
   rcu_first_leaf,
   rcu_get_root,
   rcu_grplo,
@@ -52,6 +54,7 @@ import {
   ULONG_CMP_LT,
 } from "./rcu_seq.ts";
 import { __rcu_report_exp_rnp, rcu_report_exp_rdp } from "./tree_exp_qs.ts";
+import { rcu_preempt_exp_tasks } from "./tree_plugin.ts";
 import { rcu_interrupted_reader, rcu_read_lock_held } from "./update.ts";
 
 const {
@@ -68,13 +71,8 @@ const {
   exp_wq: EXP_WQ,
   qsmaskinitnext: QSMASKINITNEXT,
 } = RcuNode.offset;
-const {
-  exp_seq: EXP_SEQ,
-  exp_watching_snap: EXP_WATCHING_SNAP,
-  cpu_no_qs_exp: CPU_NO_QS_EXP,
-  synchronize: SYNCHRONIZE,
-} = RcuData.offset;
-const { completion: COMPLETION } = RcuSynchronize.offset;
+const { exp_watching_snap: EXP_WATCHING_SNAP, cpu_no_qs_exp: CPU_NO_QS_EXP, synchronize: SYNCHRONIZE } = RcuData.offset;
+const { completion: COMPLETION, exp_seq: EXP_SEQ } = RcuSynchronize.offset;
 const { current: CURRENT } = CpuSlot.offset;
 const { rcu_read_unlock_special: SPECIAL } = Task.offset;
 
@@ -86,12 +84,13 @@ export function synchronize_rcu_expedited(cpu: Cpu): void {
   if (rcu_read_lock_held(cpu)) bug(cpu, "synchronize_rcu_expedited() in a reader: it would wait for itself");
   might_sleep(cpu, "synchronize_rcu_expedited()");
   const rdp = this_rcu_data(cpu);
-  const key = embedded(embedded(rdp, SYNCHRONIZE), COMPLETION);
+  const rs = embedded_at(rdp, SYNCHRONIZE, cpu.task_index, RcuSynchronize.size);
+  const key = embedded(rs, COMPLETION);
   oracle_grace_period_begin(cpu, key);
   const state = rcu_state(cpu);
   const s = rcu_seq_snap(cpu, state, EXPEDITED_SEQUENCE);
-  cpu.mem.write(rdp, EXP_SEQ, s);
-  if (!exp_funnel_lock(cpu, rdp, s)) {
+  cpu.mem.write(rs, EXP_SEQ, s);
+  if (!exp_funnel_lock(cpu, rdp, rs, s)) {
     sync_rcu_exp_select_cpus(cpu);
     wait_event(cpu, embedded(state, EXPEDITED_WQ), exp_mask_empty, rcu_get_root(cpu));
     rcu_exp_gp_seq_end(cpu, s);
@@ -101,11 +100,11 @@ export function synchronize_rcu_expedited(cpu: Cpu): void {
 }
 
 function exp_mask_empty(cpu: Cpu, root: Ptr<"rcu_node">): boolean {
-  return cpu.mem.read_once(root, EXPMASK) === 0;
+  return rcu_exp_done(cpu, root);
 }
-/** sync_exp_work_done(): is the grace period over that this CPU wants? */
-function sync_exp_work_done(cpu: Cpu, rdp: Ptr<"rcu_data">): boolean {
-  return rcu_seq_done(cpu, rcu_state(cpu), EXPEDITED_SEQUENCE, cpu.mem.read(rdp, EXP_SEQ));
+/** sync_exp_work_done(): is the grace period over that this task wants? */
+function sync_exp_work_done(cpu: Cpu, rs: Ptr<"rcu_synchronize">): boolean {
+  return rcu_seq_done(cpu, rcu_state(cpu), EXPEDITED_SEQUENCE, cpu.mem.read(rs, EXP_SEQ));
 }
 /** Where those wait who want the grace period that ends at `s`. */
 function exp_wait_queue(rnp: Ptr<"rcu_node">, s: number): Ptr<"wait_queue"> {
@@ -116,7 +115,7 @@ function exp_wait_queue(rnp: Ptr<"rcu_node">, s: number): Ptr<"wait_queue"> {
  * exp_funnel_lock() - climb towards the root, and own exp_mutex there.
  * @returns true if somebody else's grace period was good enough. Else the caller holds exp_mutex, and its own has begun.
  */
-function exp_funnel_lock(cpu: Cpu, rdp: Ptr<"rcu_data">, s: number): boolean {
+function exp_funnel_lock(cpu: Cpu, rdp: Ptr<"rcu_data">, rs: Ptr<"rcu_synchronize">, s: number): boolean {
   const { mem } = cpu;
   const state = rcu_state(cpu);
   const mutex = embedded(state, EXP_MUTEX);
@@ -125,19 +124,19 @@ function exp_funnel_lock(cpu: Cpu, rdp: Ptr<"rcu_data">, s: number): boolean {
     ULONG_CMP_LT(mem.read_once(leaf, EXP_SEQ_RQ), s) && ULONG_CMP_LT(mem.read_once(rcu_get_root(cpu), EXP_SEQ_RQ), s);
   if (!(quiet && mutex_trylock(cpu, mutex))) {
     for (let rnp = leaf; rnp !== NULL; rnp = rcu_parent(cpu, rnp)) {
-      if (sync_exp_work_done(cpu, rdp)) return true;
+      if (sync_exp_work_done(cpu, rs)) return true;
       const flags = lock_rcu_node(cpu, rnp);
       const asked = ULONG_CMP_GE(mem.read_once(rnp, EXP_SEQ_RQ), s);
       if (!asked) mem.write_once(rnp, EXP_SEQ_RQ, s);
       unlock_rcu_node(cpu, rnp, flags);
       if (asked) {
-        wait_event(cpu, exp_wait_queue(rnp, s), sync_exp_work_done, rdp);
+        wait_event(cpu, exp_wait_queue(rnp, s), sync_exp_work_done, rs);
         return true;
       }
     }
     mutex_lock(cpu, mutex);
   }
-  if (sync_exp_work_done(cpu, rdp)) {
+  if (sync_exp_work_done(cpu, rs)) {
     mutex_unlock(cpu, mutex);
     return true;
   }
@@ -196,6 +195,7 @@ function select_leaf_cpus(cpu: Cpu, leaf: Ptr<"rcu_node">): void {
   const { mem } = cpu;
   const lo = rcu_grplo(cpu, leaf);
   let flags = lock_rcu_node(cpu, leaf);
+  if (cpu.preempt) rcu_preempt_exp_tasks(cpu, leaf);
   const expmask = mem.read_once(leaf, EXPMASK);
   let quiescent = expmask & ~mem.read(leaf, QSMASKINITNEXT); // Offline.
   for (let left = expmask & ~quiescent; left !== 0; left &= left - 1) {
@@ -210,13 +210,31 @@ function select_leaf_cpus(cpu: Cpu, leaf: Ptr<"rcu_node">): void {
   for (let left = expmask & ~quiescent; left !== 0; left &= left - 1) {
     const bit = left & -left;
     const id = lo + 31 - Math.clz32(bit);
-    if (ct_rcu_watching_cpu(cpu, id) !== mem.read(per_rcu_data(cpu, id), EXP_WATCHING_SNAP)) quiescent |= bit;
-    else smp_call_function_single(cpu, id, CB.ipi_rcu_exp_handler, false);
+    if (!ask_cpu(cpu, leaf, id, bit)) quiescent |= bit;
   }
   flags = lock_rcu_node(cpu, leaf);
   __rcu_report_exp_rnp(cpu, leaf, quiescent, flags);
 }
 
+/** @returns false: nobody has to wait for that CPU. */
+function ask_cpu(cpu: Cpu, leaf: Ptr<"rcu_node">, id: number, bit: number): boolean {
+  const { mem } = cpu;
+  for (;;) {
+    if (ct_rcu_watching_cpu(cpu, id) !== mem.read(per_rcu_data(cpu, id), EXP_WATCHING_SNAP)) return false;
+    if (smp_call_function_single(cpu, id, CB.ipi_rcu_exp_handler, false) === 0) return true;
+    // It is going offline, but may still run readers. When it has gone it does not report.
+    const flags = lock_rcu_node(cpu, leaf);
+    const waits = (mem.read(leaf, QSMASKINITNEXT) & mem.read_once(leaf, EXPMASK) & bit) !== 0;
+    unlock_rcu_node(cpu, leaf, flags);
+    if (!waits) return false;
+    schedule_timeout(cpu, 1);
+  }
+}
+
+function set_exp_hint(cpu: Cpu): void {
+  const task = cpu.mem.peek(cpu.slot, CURRENT);
+  cpu.mem.poke(task, SPECIAL, cpu.mem.peek(task, SPECIAL) | UNLOCK_EXP_HINT);
+}
 /** rcu_exp_handler(): an expedited grace period asks this CPU. @context Hardirq */
 export function rcu_exp_handler(cpu: Cpu): void {
   const { mem } = cpu;
@@ -230,6 +248,6 @@ export function rcu_exp_handler(cpu: Cpu): void {
   }
   mem.write(rdp, CPU_NO_QS_EXP, 1);
   if (rcu_read_lock_held(cpu))
-    mem.poke(mem.peek(cpu.slot, CURRENT), SPECIAL, 1); // The outermost unlock reports.
+    set_exp_hint(cpu); // The outermost unlock reports.
   else raise_softirq(cpu, RCU_SOFTIRQ); // A softirq may be all that goes on here before the CPU idles again.
 }

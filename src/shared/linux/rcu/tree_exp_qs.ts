@@ -7,7 +7,7 @@
 import { assert } from "../../cpu/bug.ts";
 import type { Cpu } from "../../cpu/cpu.ts";
 import { wake_up } from "../../cpu/sched.ts";
-import { CpuSlot, Task } from "../../layout/cpu.ts";
+import { CpuSlot, Task, UNLOCK_EXP_HINT } from "../../layout/cpu.ts";
 import { RcuData, RcuNode, RcuState } from "../../layout/rcu.ts";
 import { embedded, NULL, type Ptr } from "../../mem/struct.ts";
 import {
@@ -20,7 +20,7 @@ import {
   unlock_rcu_node,
 } from "./rcu_node.ts";
 
-const { expmask: EXPMASK } = RcuNode.offset;
+const { expmask: EXPMASK, exp_tasks: EXP_TASKS } = RcuNode.offset;
 const { expedited_wq: EXPEDITED_WQ } = RcuState.offset;
 const { cpu_no_qs_exp: CPU_NO_QS_EXP } = RcuData.offset;
 const { current: CURRENT } = CpuSlot.offset;
@@ -29,9 +29,16 @@ const { rcu_read_unlock_special: SPECIAL } = Task.offset;
 /**
  * __rcu_report_exp_rnp() - clear `mask` in a node, and climb while nodes become empty.
  * @param flags  of the lock of rnp, which the caller holds; it is released.
+ * @param unblocked  the last task that it waited for here has ended its reader.
  * @context IRQs off
  */
-export function __rcu_report_exp_rnp(cpu: Cpu, start: Ptr<"rcu_node">, bits: number, flags: number): void {
+export function __rcu_report_exp_rnp(
+  cpu: Cpu,
+  start: Ptr<"rcu_node">,
+  bits: number,
+  flags: number,
+  unblocked = false,
+): void {
   const { mem } = cpu;
   let rnp = start;
   let mask = bits;
@@ -41,7 +48,8 @@ export function __rcu_report_exp_rnp(cpu: Cpu, start: Ptr<"rcu_node">, bits: num
     assert(cpu, rnp === start || (before & mask) === mask, "an expedited quiescent state is reported twice");
     mem.write_once(rnp, EXPMASK, before & ~mask);
     const parent = rcu_parent(cpu, rnp);
-    const climbs = before !== 0 && (before & ~mask) === 0;
+    const waited = before !== 0 || (unblocked && rnp === start);
+    const climbs = waited && (before & ~mask) === 0 && !rcu_preempt_blocked_exp(cpu, rnp);
     mask = rcu_grpmask(cpu, rnp);
     unlock_rcu_node(cpu, rnp, irqs);
     if (!climbs) return;
@@ -52,6 +60,9 @@ export function __rcu_report_exp_rnp(cpu: Cpu, start: Ptr<"rcu_node">, bits: num
     rnp = parent;
   }
 }
+function rcu_preempt_blocked_exp(cpu: Cpu, rnp: Ptr<"rcu_node">): boolean {
+  return cpu.preempt && cpu.mem.read_once(rnp, EXP_TASKS) !== NULL;
+}
 /**
  * rcu_report_exp_rdp() - this CPU is quiescent: the expedited grace period need not wait for it any longer.
  * @context Any but NMI, and not a reader: its caller has made sure.
@@ -60,6 +71,7 @@ export function rcu_report_exp_rdp(cpu: Cpu, rdp: Ptr<"rcu_data">): void {
   const rnp = rcu_mynode(cpu, rdp);
   const flags = lock_rcu_node(cpu, rnp);
   cpu.mem.write(rdp, CPU_NO_QS_EXP, 0);
-  cpu.mem.poke(cpu.mem.peek(cpu.slot, CURRENT), SPECIAL, 0);
+  const task = cpu.mem.peek(cpu.slot, CURRENT);
+  cpu.mem.poke(task, SPECIAL, cpu.mem.peek(task, SPECIAL) & ~UNLOCK_EXP_HINT);
   __rcu_report_exp_rnp(cpu, rnp, rcu_cpu_mask(cpu, rdp), flags);
 }

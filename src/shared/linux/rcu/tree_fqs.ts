@@ -11,13 +11,14 @@
  */
 import { CT_RCU_WATCHING, ct_rcu_watching_cpu } from "../../cpu/context_tracking.ts";
 import { per_cpu_ptr, type Cpu } from "../../cpu/cpu.ts";
-import { kick } from "../../cpu/sched.ts";
+import { kick_cpu } from "../../cpu/sched.ts";
 import { CpuSlot } from "../../layout/cpu.ts";
 import { Globals } from "../../layout/globals.ts";
 import { PerCpu } from "../../layout/percpu.ts";
 import { RCU_GP_FLAG_FQS, RcuData, RcuNode, RcuState } from "../../layout/rcu.ts";
 import { container_of, embedded, type Ptr } from "../../mem/struct.ts";
 import { irq_work_queue_on } from "../kernel/irq_work.ts";
+import { cpu_online } from "../sync/cpu_hotplug.ts";
 import {
   lock_rcu_node,
   per_rcu_data,
@@ -97,7 +98,7 @@ function force_qs_rnp(cpu: Cpu, rnp: Ptr<"rcu_node">, first: boolean): void {
   else unlock_rcu_node(cpu, rnp, flags);
   for (let left = holdouts; left !== 0; left &= left - 1) {
     const id = lo + 31 - Math.clz32(left & -left);
-    if (id !== cpu.id) kick(cpu, id); // This CPU drives the engine where it will look again by itself.
+    if (id !== cpu.id) kick_cpu(cpu, id); // This CPU drives the engine where it will look again by itself.
   }
 }
 
@@ -141,6 +142,7 @@ function probe_interrupts(cpu: Cpu, rnp: Ptr<"rcu_node">, rdp: Ptr<"rcu_data">, 
   if (timeout === 0 || age < timeout >> 1) return;
   const gp_seq = mem.read_once(rnp, GP_SEQ);
   if (mem.read(rdp, RCU_IW_PENDING) !== 0 || mem.read(rdp, RCU_IW_GP_SEQ) === gp_seq) return;
+  if (!cpu_online(cpu, id)) return; // On its way out; it reports for itself.
   mem.write(rdp, RCU_IW_PENDING, 1);
   mem.write(rdp, RCU_IW_GP_SEQ, gp_seq);
   irq_work_queue_on(cpu, embedded(rdp, RCU_IW), id);

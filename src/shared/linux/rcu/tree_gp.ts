@@ -16,7 +16,7 @@
 import { assert, bug, warn } from "../../cpu/bug.ts";
 import { in_nmi, preempt_disable, preempt_enable } from "../../cpu/context.ts";
 import type { Cpu } from "../../cpu/cpu.ts";
-import { kick } from "../../cpu/sched.ts";
+import { kick_cpu } from "../../cpu/sched.ts";
 import { EV_GP_END, EV_GP_START, trace } from "../../cpu/trace.ts";
 import { CpuSlot } from "../../layout/cpu.ts";
 import { Globals } from "../../layout/globals.ts";
@@ -44,6 +44,7 @@ import {
   rcu_node,
   rcu_num_nodes,
   rcu_parent,
+  rcu_preempt_blocked_readers_cgp,
   rcu_state,
   this_rcu_data,
   unlock_rcu_node,
@@ -51,6 +52,7 @@ import {
 import { rcu_seq_end, rcu_seq_endval, rcu_seq_start, ULONG_CMP_GE, ULONG_CMP_LT } from "./rcu_seq.ts";
 import { rcu_gp_fqs } from "./tree_fqs.ts";
 import { rcu_apply_online } from "./tree_hotplug.ts";
+import { rcu_preempt_check_blocked_tasks } from "./tree_plugin.ts";
 import { __note_gp_changes, rcu_report_qs_rnp } from "./tree_qs.ts";
 import { rcu_future_gp_cleanup, rcu_gp_in_progress, rcu_gp_kthread_wake } from "./tree_request.ts";
 
@@ -107,14 +109,17 @@ function rcu_gp_piece(cpu: Cpu): boolean {
   // Race: whoever sets a flag drives the engine then; only what this CPU did itself has to be seen here.
   if (mem.data_race_read(state, GP_STATE) === RCU_GP_IDLE && mem.data_race_read(state, GP_FLAGS) === 0) return false;
   while (rcu_gp_runnable(cpu)) {
-    // Whoever has it looks again after it has let go, and will see what we saw.
-    if (mem.cmpxchg(state, GP_LEADER, 0, cpu.id + 1) !== 0) return false;
     preempt_disable(cpu);
+    // Whoever has it looks again after it has let go, and will see what we saw.
+    if (mem.cmpxchg(state, GP_LEADER, 0, cpu.id + 1) !== 0) {
+      preempt_enable(cpu);
+      return false;
+    }
     mem.write(state, GP_LEADER_TICKS, mem.peek(cpu.slot, TICKS));
     const did = run_piece(cpu, state);
     if (did) mem.write(state, GP_ACTIVITY, mem.read_once(cpu.globals, JIFFIES));
-    preempt_enable(cpu);
     mem.write_once(state, GP_LEADER, 0);
+    preempt_enable(cpu);
     if (did) return true;
   }
   return false;
@@ -203,6 +208,7 @@ function rcu_gp_init(cpu: Cpu, state: Ptr<"rcu_state">, rnp: Ptr<"rcu_node">): v
   if (mem.read(rnp, QSMASK) !== 0) warn(cpu, "a grace period begins, but the last one still waits");
   const online = mem.read(rnp, QSMASKINIT);
   mem.write(rnp, QSMASK, online);
+  if (cpu.preempt) rcu_preempt_check_blocked_tasks(cpu, rnp);
   mem.write_once(rnp, GP_SEQ, gp_seq);
   const rdp = this_rcu_data(cpu);
   const needwake = rnp === rcu_mynode(cpu, rdp) && __note_gp_changes(cpu, rnp, rdp);
@@ -217,7 +223,7 @@ function rcu_gp_fqs_loop(cpu: Cpu, state: Ptr<"rcu_state">): boolean {
   const pressed = (mem.fetch_and(state, GP_FLAGS, ~RCU_GP_FLAG_FQS) & RCU_GP_FLAG_FQS) !== 0;
   const root = rcu_get_root(cpu);
   const flags = lock_rcu_node(cpu, root);
-  const done = mem.read(root, QSMASK) === 0;
+  const done = mem.read(root, QSMASK) === 0 && !rcu_preempt_blocked_readers_cgp(cpu, root);
   if (done) {
     rcu_poll_gp_seq_end(cpu, GP_SEQ_POLLED_SNAP);
     mem.write(state, GP_NODE, 0);
@@ -243,7 +249,8 @@ function rcu_gp_cleanup(cpu: Cpu, state: Ptr<"rcu_state">, rnp: Ptr<"rcu_node">)
   const gp_seq = rcu_seq_endval(mem.read_once(state, STATE_GP_SEQ));
   const parent = rcu_parent(cpu, rnp);
   assert(cpu, parent === NULL || mem.read_once(parent, GP_SEQ) === gp_seq, "I-RCU-3: a child is cleaned up first");
-  if (mem.read(rnp, QSMASK) !== 0) warn(cpu, "a grace period ends, but a node still waits");
+  const waits = mem.read(rnp, QSMASK) !== 0 || rcu_preempt_blocked_readers_cgp(cpu, rnp);
+  if (waits) warn(cpu, "a grace period ends, but a node still waits");
   mem.write_once(rnp, GP_SEQ, gp_seq);
   const rdp = this_rcu_data(cpu);
   const needwake = rnp === rcu_mynode(cpu, rdp) && __note_gp_changes(cpu, rnp, rdp);
@@ -260,7 +267,7 @@ function wake_callback_waiters(cpu: Cpu, rnp: Ptr<"rcu_node">): void {
   if (cpu.mem.read_once(queue, CPUS) === 0) return;
   for (let left = cpu.mem.xchg(queue, CPUS, 0); left !== 0; left &= left - 1) {
     const id = 31 - Math.clz32(left & -left);
-    if (id !== cpu.id) kick(cpu, id); // We look again ourselves.
+    if (id !== cpu.id) kick_cpu(cpu, id); // We look again ourselves.
   }
 }
 /**

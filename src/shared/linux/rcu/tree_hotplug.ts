@@ -8,8 +8,12 @@
  * Lock order: rcu_state.barrier_lock, then a leaf, then those above it.
  */
 import { assert, bug } from "../../cpu/bug.ts";
+import { bind_callback } from "../../cpu/callback_table.ts";
 import { irqs_disabled } from "../../cpu/context.ts";
 import type { Cpu } from "../../cpu/cpu.ts";
+import { CB } from "../../layout/callbacks.ts";
+import { CpuSlot } from "../../layout/cpu.ts";
+import { PerCpu } from "../../layout/percpu.ts";
 import { RcuData, RcuNode, RcuState } from "../../layout/rcu.ts";
 import { embedded, NULL, type Ptr } from "../../mem/struct.ts";
 import { raw_spin_lock, raw_spin_lock_irqsave, raw_spin_unlock, raw_spin_unlock_irqrestore } from "../sync/spinlock.ts";
@@ -25,6 +29,7 @@ import {
   unlock_rcu_node,
 } from "./rcu_node.ts";
 import { rcu_segcblist_merge, rcu_segcblist_n_cbs } from "./rcu_segcblist.ts";
+import { rcu_report_exp_rdp } from "./tree_exp_qs.ts";
 import { rcu_barrier_entrain } from "./tree_barrier.ts";
 import { rcu_report_qs_rnp } from "./tree_qs.ts";
 import { rcu_accelerate_cbs_unlocked } from "./tree_request.ts";
@@ -37,7 +42,16 @@ const {
   qsmaskinitnext: QSMASKINITNEXT,
   expmaskinit: EXPMASKINIT,
 } = RcuNode.offset;
-const { cblist: CBLIST, gp_seq: RDP_GP_SEQ } = RcuData.offset;
+const {
+  cblist: CBLIST,
+  gp_seq: RDP_GP_SEQ,
+  gp_seq_needed: RDP_GP_SEQ_NEEDED,
+  cpu_no_qs_norm: CPU_NO_QS_NORM,
+  cpu_no_qs_exp: CPU_NO_QS_EXP,
+  core_needs_qs: CORE_NEEDS_QS,
+} = RcuData.offset;
+const { slot: SLOT } = PerCpu.offset;
+const { id: ID } = CpuSlot.offset;
 const { barrier_lock: BARRIER_LOCK } = RcuState.offset;
 
 /** A leaf's CPUs as the grace period that is beginning will count them. @context the leader */
@@ -78,9 +92,16 @@ export function rcutree_report_cpu_starting(cpu: Cpu): void {
   const rdp = this_rcu_data(cpu);
   const mask = rcu_cpu_mask(cpu, rdp);
   const leaf = rcu_mynode(cpu, rdp);
+  const barrier_lock = embedded(rcu_state(cpu), BARRIER_LOCK);
+  raw_spin_lock(cpu, barrier_lock); // rcu_barrier() may not take us for dead any more.
   const flags = lock_rcu_node(cpu, leaf);
   mem.write(leaf, QSMASKINITNEXT, mem.read(leaf, QSMASKINITNEXT) | mask);
-  mem.write(rdp, RDP_GP_SEQ, mem.read_once(leaf, GP_SEQ));
+  raw_spin_unlock(cpu, barrier_lock);
+  const gp_seq = mem.read_once(leaf, GP_SEQ);
+  mem.write(rdp, RDP_GP_SEQ, gp_seq);
+  mem.write(rdp, RDP_GP_SEQ_NEEDED, gp_seq);
+  mem.write(rdp, CPU_NO_QS_NORM, 1);
+  mem.write(rdp, CORE_NEEDS_QS, 0);
   const first = mem.read(leaf, EXPMASKINIT) === 0;
   mem.write(leaf, EXPMASKINIT, mem.read(leaf, EXPMASKINIT) | mask);
   if (first) propagate_exp(cpu, leaf);
@@ -109,6 +130,7 @@ export function rcutree_report_cpu_dead(cpu: Cpu): void {
   const rdp = this_rcu_data(cpu);
   const mask = rcu_cpu_mask(cpu, rdp);
   const leaf = rcu_mynode(cpu, rdp);
+  if (mem.read(rdp, CPU_NO_QS_EXP) !== 0) rcu_report_exp_rdp(cpu, rdp);
   const flags = lock_rcu_node(cpu, leaf);
   // Before it reports: from then on a grace period may begin, and must not count it.
   mem.write(leaf, QSMASKINITNEXT, mem.read(leaf, QSMASKINITNEXT) & ~mask);
@@ -130,4 +152,13 @@ export function rcutree_migrate_callbacks(cpu: Cpu, dead: number): void {
   rcu_segcblist_merge(cpu, embedded(rdp, CBLIST), embedded(from, CBLIST));
   rcu_accelerate_cbs_unlocked(cpu, rdp);
   raw_spin_unlock_irqrestore(cpu, lock, flags);
+}
+
+/** Binds what kernel/cpu.ts calls. Once per thread. */
+export function bind_rcu_hotplug(): void {
+  bind_callback(CB.rcutree_report_cpu_dead, rcutree_report_cpu_dead);
+  bind_callback(CB.rcutree_report_cpu_starting, rcutree_report_cpu_starting);
+  bind_callback(CB.rcutree_migrate_callbacks, (cpu, section: Ptr<"percpu">) => {
+    rcutree_migrate_callbacks(cpu, cpu.mem.peek(embedded(section, SLOT), ID));
+  });
 }

@@ -24,6 +24,7 @@ import {
   rcu_grpmask,
   rcu_mynode,
   rcu_parent,
+  rcu_preempt_blocked_readers_cgp,
   rcu_state,
   this_rcu_data,
   unlock_rcu_node,
@@ -152,7 +153,7 @@ export function rcu_report_qs_rnp(cpu: Cpu, start: Ptr<"rcu_node">, bits: number
     assert(cpu, (qsmask & ~mem.read(rnp, QSMASKINIT)) === 0, "I-RCU-1: qsmask names a CPU that was offline");
     const left = qsmask & ~mask;
     mem.write(rnp, QSMASK, left);
-    if (left !== 0) {
+    if (left !== 0 || rcu_preempt_blocked_readers_cgp(cpu, rnp)) {
       unlock_rcu_node(cpu, rnp, irqs);
       return;
     }
@@ -193,6 +194,33 @@ export function rcu_report_qs_rdp(cpu: Cpu, rdp: Ptr<"rcu_data">): void {
   trace(cpu, EV_QS, gp_seq, mask);
   rcu_report_qs_rnp(cpu, rnp, mask, gp_seq, flags);
   if (needwake) rcu_gp_kthread_wake(cpu);
+}
+/** The same, if a quiescent state is owed and there was one. @context as there */
+export function rcu_report_qs_rdp_if_due(cpu: Cpu, rdp: Ptr<"rcu_data">): void {
+  const { mem } = cpu;
+  if (mem.read(rdp, CORE_NEEDS_QS) !== 0 && mem.read(rdp, CPU_NO_QS_NORM) === 0) rcu_report_qs_rdp(cpu, rdp);
+}
+/**
+ * rcu_report_unblock_qs_rnp() - the last task that blocked the grace period in a leaf does so no longer.
+ * @param flags  of the leaf's lock, which the caller holds; it is released.
+ * @context IRQs off
+ */
+export function rcu_report_unblock_qs_rnp(cpu: Cpu, rnp: Ptr<"rcu_node">, flags: number): void {
+  const { mem } = cpu;
+  if (mem.read(rnp, QSMASK) !== 0) {
+    unlock_rcu_node(cpu, rnp, flags); // It still waits for CPUs.
+    return;
+  }
+  const parent = rcu_parent(cpu, rnp);
+  if (parent === NULL) {
+    rcu_report_qs_rsp(cpu, rnp, flags);
+    return;
+  }
+  const gps = mem.read_once(rnp, GP_SEQ);
+  const mask = rcu_grpmask(cpu, rnp);
+  unlock_rcu_node(cpu, rnp, flags);
+  const irqs = lock_rcu_node(cpu, parent);
+  rcu_report_qs_rnp(cpu, parent, mask, gps, irqs);
 }
 /** rcu_check_quiescent_state(): notice what changed, and report a quiescent state if one is owed. @context Softirq */
 export function rcu_check_quiescent_state(cpu: Cpu): void {

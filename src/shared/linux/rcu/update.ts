@@ -11,17 +11,29 @@
  * Deferred quiescent states: an unlock inside a reader of another kind ends nothing. The region counts until IRQs,
  * softirqs and preemption are back on, and is reported at the next place that sees all of it over.
  *
- * Differs: PREEMPT_NONE, but with a count, so that an expedited grace period learns of the end of a section at its unlock.
+ * Differs: without globals.preempt no task is preempted, but there is a count all the same, so that an expedited grace
+ * period learns of the end of a section at its unlock. With it, see tree_plugin.ts.
  */
 import { bug } from "../../cpu/bug.ts";
 import { current_context, describe_context, in_interrupt, in_nmi, irqs_disabled } from "../../cpu/context.ts";
 import type { Cpu } from "../../cpu/cpu.ts";
 import { oracle_reader_enter, oracle_reader_exit } from "../../cpu/oracle.ts";
-import { CpuSlot, CTX_HARDIRQ, CTX_IDLE, CTX_ITEM, CTX_SOFTIRQ, CTX_TASK, Task } from "../../layout/cpu.ts";
+import {
+  CpuSlot,
+  CTX_HARDIRQ,
+  CTX_IDLE,
+  CTX_ITEM,
+  CTX_SOFTIRQ,
+  CTX_TASK,
+  Task,
+  UNLOCK_BLOCKED,
+  UNLOCK_EXP_HINT,
+} from "../../layout/cpu.ts";
 import { element, type Ptr } from "../../mem/struct.ts";
 import { raise_softirq, RCU_SOFTIRQ } from "../kernel/softirq.ts";
 import { this_rcu_data } from "./rcu_node.ts";
 import { rcu_report_exp_rdp } from "./tree_exp_qs.ts";
+import { rcu_preempt_deferred_qs } from "./tree_plugin.ts";
 
 const { current: CURRENT, depth: DEPTH, contexts: CONTEXTS } = CpuSlot.offset;
 const {
@@ -60,7 +72,10 @@ export function rcu_read_lock_held(cpu: Cpu): boolean {
   return cpu.mem.peek(cpu.mem.peek(cpu.slot, CURRENT), NESTING) !== 0;
 }
 
-/** An expedited grace period waits for the section that has just ended: report it, or see to it that it is reported. */
+/**
+ * A grace period waits for the section that has just ended: an expedited one, or any if the task has been preempted in it.
+ * Report it, or see to it that it is reported.
+ */
 function rcu_read_unlock_special(cpu: Cpu): void {
   // Why: only a hardirq of this CPU sets the flag, and it has nudged already if the section was inside another reader.
   if (in_nmi(cpu)) return;
@@ -68,7 +83,9 @@ function rcu_read_unlock_special(cpu: Cpu): void {
     raise_softirq(cpu, RCU_SOFTIRQ); // rcu_core() looks whether the region is over; the next context switch at the latest.
     return;
   }
-  rcu_report_exp_rdp(cpu, this_rcu_data(cpu));
+  const special = cpu.mem.peek(cpu.mem.peek(cpu.slot, CURRENT), SPECIAL);
+  if ((special & UNLOCK_BLOCKED) !== 0) rcu_preempt_deferred_qs(cpu);
+  if ((special & UNLOCK_EXP_HINT) !== 0) rcu_report_exp_rdp(cpu, this_rcu_data(cpu));
 }
 
 /** The counts of a task that make its code a reader. */

@@ -13,6 +13,8 @@
  * Where the CPU is not checked (Memory.checked) preemption stays as it is: there is one task, which does not sleep in a
  * section of the lock, and no other reader of the count minds: nothing in a section relies on RCU.
  *
+ * With PREEMPT_RT they sleep, and the other task of the CPU may hold them: sync/rt_mutex.ts.
+ *
  * Why no list of held locks: the fast paths of the allocator take this lock. lockdep_assert_held() looks at `acquired`.
  */
 import { bug } from "../../cpu/bug.ts";
@@ -24,6 +26,7 @@ import { POINT } from "../../layout/points.ts";
 import { LocalTrylock } from "../../layout/types.ts";
 import type { Ptr } from "../../mem/struct.ts";
 import { lock_check } from "./lockdep.ts";
+import { rt_local_lock, rt_local_trylock, rt_local_unlock } from "./rt_mutex.ts";
 
 const { acquired: ACQUIRED, cls: CLS } = LocalTrylock.offset;
 const { local_trylock_acquired: TAKEN, local_unlock: UNLOCK } = POINT;
@@ -36,6 +39,7 @@ export function local_lock_init(cpu: Cpu, l: Ptr<"local_trylock">, cls: number):
 
 /** local_lock() - take the lock of this CPU. @context Task; disables preemption */
 export function local_lock(cpu: Cpu, l: Ptr<"local_trylock">): void {
+  if (cpu.rt) return rt_local_lock(cpu, l);
   if (!in_task(cpu)) bug(cpu, `local_lock() outside task context: ${describe_context(cpu)}`);
   lock_check(cpu, l, cpu.mem.read(l, CLS));
   if (cpu.checked) preempt_disable(cpu);
@@ -50,12 +54,12 @@ export function local_lock(cpu: Cpu, l: Ptr<"local_trylock">): void {
  * @context Any, NMI included; disables preemption on success.
  */
 export function local_trylock(cpu: Cpu, l: Ptr<"local_trylock">): boolean {
-  if (cpu.checked) return trylock_checked(cpu, l);
-  if (cpu.mem.read(l, ACQUIRED) !== 0) return false;
-  cpu.mem.write(l, ACQUIRED, 1);
-  return true;
-}
-function trylock_checked(cpu: Cpu, l: Ptr<"local_trylock">): boolean {
+  if (!cpu.checked) {
+    if (cpu.mem.read(l, ACQUIRED) !== 0) return false;
+    cpu.mem.write(l, ACQUIRED, 1);
+    return true;
+  }
+  if (cpu.rt) return !fails_spuriously(cpu) && rt_local_trylock(cpu, l);
   preempt_disable(cpu);
   if (cpu.mem.read(l, ACQUIRED) !== 0 || fails_spuriously(cpu)) {
     preempt_enable(cpu);
@@ -68,10 +72,11 @@ function trylock_checked(cpu: Cpu, l: Ptr<"local_trylock">): boolean {
 
 /** @context that of the holder */
 export function local_unlock(cpu: Cpu, l: Ptr<"local_trylock">): void {
-  if (cpu.checked) unlock_checked(cpu, l);
-  else cpu.mem.write(l, ACQUIRED, 0);
-}
-function unlock_checked(cpu: Cpu, l: Ptr<"local_trylock">): void {
+  if (!cpu.checked) {
+    cpu.mem.write(l, ACQUIRED, 0);
+    return;
+  }
+  if (cpu.rt) return rt_local_unlock(cpu, l);
   point(cpu, UNLOCK);
   if (cpu.mem.read(l, ACQUIRED) === 0) bug(cpu, `local_unlock() of ${l}, which is not held`);
   cpu.mem.write(l, ACQUIRED, 0);

@@ -43,6 +43,8 @@ export interface LockClass {
   readonly kind: LockKind;
   /** Never waited for under this class either, though the numbers would allow it. */
   readonly not_under?: string;
+  /** With PREEMPT_RT it is a spinlock_t that sleeps (sync/rt_mutex.ts); the others are raw_spinlock_t. */
+  readonly sleeps_on_rt?: true;
   /** Named point right after the acquisition. */
   readonly point?: number;
 }
@@ -59,14 +61,16 @@ const classes = [
   { name: "percpu_charge_mutex", order: 1.7, kind: "sleeping" },
   { name: "test_mutex", order: 1.8, kind: "sleeping" },
   { name: "test_mutex_inner", order: 1.9, kind: "sleeping" },
+  { name: "ma_lock", order: 1.92, kind: "spin" },
+  { name: "pi_lock", order: 1.95, kind: "spin" },
   { name: "pcs", order: 2, kind: "local" },
   { name: "obj_stock", order: 2.1, kind: "local" },
-  { name: "barn", order: 3, kind: "spin", point: POINT.barn_lock_held },
-  { name: "list_lock", order: 4, kind: "spin", not_under: "barn", point: POINT.list_lock_held },
+  { name: "barn", order: 3, kind: "spin", sleeps_on_rt: true, point: POINT.barn_lock_held },
+  { name: "list_lock", order: 4, kind: "spin", sleeps_on_rt: true, not_under: "barn", point: POINT.list_lock_held },
   { name: "slab_lock", order: 5, kind: "bit" },
-  { name: "object_map_lock", order: 6, kind: "spin" },
-  { name: "vmap_area", order: 6.5, kind: "spin" },
-  { name: "zone", order: 7, kind: "spin", point: POINT.zone_lock_held },
+  { name: "object_map_lock", order: 6, kind: "spin", sleeps_on_rt: true },
+  { name: "vmap_area", order: 6.5, kind: "spin", sleeps_on_rt: true },
+  { name: "zone", order: 7, kind: "spin", sleeps_on_rt: true, point: POINT.zone_lock_held },
   { name: "krc", order: 8, kind: "spin", point: POINT.krc_lock_held },
   { name: "timer_base", order: 9, kind: "spin" },
   { name: "workqueue_pool", order: 10, kind: "spin" },
@@ -99,6 +103,8 @@ const table: readonly LockClass[] = [UNINITIALISED, ...classes];
 const lock_class = (cls: number): LockClass => table[cls] ?? UNINITIALISED;
 /** A class in words. */
 export const lock_class_name = (cls: number): string => lock_class(cls).name;
+/** Does a spinlock of this class sleep with PREEMPT_RT? */
+export const class_sleeps_on_rt = (cls: number): boolean => lock_class(cls).sleeps_on_rt === true;
 /** The point that an acquisition of this class visits. */
 export const lock_class_point = (cls: number): number => lock_class(cls).point ?? POINT.spin_lock_held;
 
@@ -154,7 +160,8 @@ export function lock_check(cpu: Cpu, lock: Ptr, cls: number): void {
     }
   }
   if (level === LEVEL_HARDIRQ) note_usage(cpu, cls, WAITED_IN_HARDIRQ, HELD_WITH_IRQS_ON);
-  else if (level === LEVEL_SOFTIRQ) note_usage(cpu, cls, WAITED_IN_SOFTIRQ, HELD_WITH_SOFTIRQS_ON);
+  else if (level === LEVEL_SOFTIRQ && !(cpu.rt && class_sleeps_on_rt(cls)))
+    note_usage(cpu, cls, WAITED_IN_SOFTIRQ, HELD_WITH_SOFTIRQS_ON);
 }
 
 /**
@@ -173,6 +180,7 @@ export function lock_acquire(cpu: Cpu, lock: Ptr, cls: number, trylock: boolean)
   mem.poke(slot, HELD_DEPTH, depth + 1);
   const { kind } = lock_class(cls);
   if (level >= LEVEL_HARDIRQ || irqs_disabled(cpu) || (kind !== "spin" && kind !== "bit")) return;
+  if (cpu.rt && class_sleeps_on_rt(cls)) return; // No interrupt waits for it; a softirq is a task.
   note_usage(cpu, cls, HELD_WITH_IRQS_ON, WAITED_IN_HARDIRQ);
   if (level === 0 && mem.peek(mem.peek(slot, CURRENT), BH_DISABLED) === 0) {
     note_usage(cpu, cls, HELD_WITH_SOFTIRQS_ON, WAITED_IN_SOFTIRQ);
@@ -220,7 +228,10 @@ export function debug_check_no_locks_freed(cpu: Cpu, mem_from: Ptr, mem_len: num
  * lockdep_assert_held(): a bug unless this CPU holds the lock. A local lock says so itself: it is in no list.
  * @context Any
  */
-export function lockdep_assert_held(cpu: Cpu, lock: Ptr<"spinlock"> | Ptr<"mutex"> | Ptr<"local_trylock">): void {
+export function lockdep_assert_held(
+  cpu: Cpu,
+  lock: Ptr<"spinlock"> | Ptr<"mutex"> | Ptr<"percpu_rw_semaphore"> | Ptr<"local_trylock">,
+): void {
   if (lock_is_held(cpu, lock) || cpu.mem.rebuilding) return;
   const local = lock as Ptr as Ptr<"local_trylock">; // The class is the second word of every lock.
   if (lock_class(cpu.mem.peek(local, CLS)).kind === "local" && cpu.mem.peek(local, ACQUIRED) !== 0) return;

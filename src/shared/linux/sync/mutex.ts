@@ -1,7 +1,7 @@
 /**
  * struct mutex: a lock whose waiters sleep, so its holder may sleep too. kernel/locking/mutex.c.
  *
- * owner is 0 or the holder's CPU + 1: a CPU runs one task, and non-blocking items may not sleep. Waiters sleep on the
+ * owner is 0 or the number of the holder's task + 1: non-blocking items may not sleep. Waiters sleep on the
  * mutex's queue and all look again after a release; who comes first gets it, there is no order among them.
  *
  * Differs: mutex_trylock() is legal in items only as long as they release it before they end.
@@ -25,7 +25,7 @@ export function mutex_init(cpu: Cpu, m: Ptr<"mutex">, cls: number): void {
   cpu.mem.init(embedded(m, WAITERS), CPUS, 0);
 }
 
-const take = (cpu: Cpu, m: Ptr<"mutex">): boolean => cpu.mem.cmpxchg(m, OWNER, 0, cpu.id + 1) === 0;
+const take = (cpu: Cpu, m: Ptr<"mutex">): boolean => cpu.mem.cmpxchg(m, OWNER, 0, cpu.task_id + 1) === 0;
 
 /** mutex_lock() - take the mutex; sleep until it is free. @context Task, may sleep. @pairs mutex_unlock() */
 export function mutex_lock(cpu: Cpu, m: Ptr<"mutex">): void {
@@ -49,7 +49,7 @@ export function mutex_unlock(cpu: Cpu, m: Ptr<"mutex">): void {
   if (!in_task(cpu)) bug(cpu, `mutex_unlock() in ${describe_context(cpu)}`);
   lock_release(cpu, m);
   const found = cpu.mem.xchg(m, OWNER, 0);
-  if (found !== cpu.id + 1) bug(cpu, `mutex_unlock() of ${m}, whose owner is ${found}`);
+  if (found !== cpu.task_id + 1) bug(cpu, `mutex_unlock() of ${m}, whose owner is ${found}`);
   wake_up(cpu, embedded(m, WAITERS));
 }
 /** Is it held by anybody? @context Any */

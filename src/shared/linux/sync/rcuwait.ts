@@ -7,10 +7,13 @@
  * A single waiter is never lost: it publishes itself and then looks at the condition; the waker makes the condition true
  * and then looks for a waiter.
  */
+import { NR_CPUS } from "../../base/limits.ts";
+import { bug } from "../../cpu/bug.ts";
 import { might_sleep } from "../../cpu/context.ts";
 import type { Cpu } from "../../cpu/cpu.ts";
 import { kick, schedule_until_woken } from "../../cpu/sched.ts";
-import { P_KICK } from "../../layout/cpu.ts";
+import { finish_sleep, prepare_to_sleep } from "../../cpu/task.ts";
+import { MAX_TASKS, P_KICK } from "../../layout/cpu.ts";
 import { Rcuwait } from "../../layout/types.ts";
 import type { Ptr } from "../../mem/struct.ts";
 
@@ -29,13 +32,15 @@ export function rcuwait_wait_event(
 ): void {
   might_sleep(cpu, "rcuwait_wait_event");
   for (;;) {
+    if (cpu.preempt) prepare_to_sleep(cpu);
     cpu.mem.take_pending(P_KICK);
-    cpu.mem.write_once(w, TASK, cpu.id + 1);
+    cpu.mem.write_once(w, TASK, cpu.task_id + 1);
     cpu.mem.smp_mb(); // Either the waker sees us, or we see the condition.
     if (condition(cpu, arg as Ptr<never>)) break;
     do schedule_until_woken(cpu);
-    while ((cpu.mem.pending() & P_KICK) === 0);
+    while (!cpu.preempt && (cpu.mem.pending() & P_KICK) === 0);
   }
+  if (cpu.preempt) finish_sleep(cpu);
   cpu.mem.write_once(w, TASK, 0);
 }
 /**
@@ -48,6 +53,7 @@ export function rcuwait_wake_up(cpu: Cpu, w: Ptr<"rcuwait">): boolean {
   cpu.mem.smp_mb(); // As there.
   const task = cpu.mem.read_once(w, TASK);
   if (task === 0) return false;
+  if (task < 0 || task > MAX_TASKS * NR_CPUS) bug(cpu, `rcuwait ${w} names task ${task}: it is no rcuwait any more`);
   kick(cpu, task - 1);
   return true;
 }

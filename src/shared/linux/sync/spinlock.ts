@@ -1,5 +1,6 @@
 /**
- * spinlock_t and raw_spinlock_t (the same here; PREEMPT_RT is not emulated). include/linux/spinlock.h.
+ * spinlock_t and raw_spinlock_t. include/linux/spinlock.h. They are the same, but with PREEMPT_RT the first sleeps:
+ * sync/rt_mutex.ts, to which every function here hands locks of such classes over.
  *
  *   val == 0                       free
  *   val == cpu + 1                 held by that CPU
@@ -18,6 +19,7 @@
  * and kicks its own CPU, so that the interrupted waiter looks once more.
  */
 import { bug } from "../../cpu/bug.ts";
+import { has_bug } from "../../cpu/bugs.ts";
 import {
   describe_context,
   in_nmi,
@@ -30,8 +32,9 @@ import {
 } from "../../cpu/context.ts";
 import { per_cpu_ptr, type Cpu } from "../../cpu/cpu.ts";
 import { fails_spuriously } from "../../cpu/random.ts";
-import { kick, park } from "../../cpu/sched.ts";
+import { kick_cpu, park } from "../../cpu/sched.ts";
 import { point } from "../../cpu/trace.ts";
+import { BUG_UP_TRYLOCK } from "../../layout/bugs.ts";
 import { CpuPending, P_KICK } from "../../layout/cpu.ts";
 import { PerCpu } from "../../layout/percpu.ts";
 import { LOCK_CONTENDED, Spinlock } from "../../layout/types.ts";
@@ -45,6 +48,7 @@ import {
   lock_release,
   lockdep_assert_held,
 } from "./lockdep.ts";
+import { is_rt_mutex, rt_spin_lock, rt_spin_trylock, rt_spin_unlock } from "./rt_mutex.ts";
 
 const { val: VAL, cls: CLS } = Spinlock.offset;
 const { waits_for: WAITS_FOR } = CpuPending.offset;
@@ -65,6 +69,7 @@ export function spin_lock_init(cpu: Cpu, lock: Lock, cls: number): void {
  * @pairs   spin_unlock(): what the last holder did is visible.
  */
 export function spin_lock(cpu: Cpu, lock: Lock): void {
+  if (is_rt_mutex(cpu, lock)) return rt_spin_lock(cpu, lock);
   preempt_disable(cpu);
   const cls = cpu.mem.read(lock, CLS);
   if (in_nmi(cpu)) bug(cpu, `spins in NMI: ${lock_class_name(cls)} ${lock} (${describe_context(cpu)})`);
@@ -111,16 +116,26 @@ function lock_or_mark_contended(cpu: Cpu, lock: Lock): boolean {
  * @context Any, NMI included; disables preemption on success.
  */
 export function spin_trylock(cpu: Cpu, lock: Lock): boolean {
+  if (is_rt_mutex(cpu, lock)) return rt_spin_trylock(cpu, lock);
   preempt_disable(cpu);
   if (!fails_spuriously(cpu)) {
     const cls = cpu.mem.read(lock, CLS);
-    if (cpu.mem.cmpxchg(lock, VAL, 0, cpu.id + 1) === 0) {
+    if (cpu.mem.cmpxchg(lock, VAL, 0, cpu.id + 1) === 0 || takes_without_state(cpu, lock)) {
       acquired(cpu, lock, cls);
       return true;
     }
   }
   preempt_enable(cpu);
   return false;
+}
+/**
+ * Without SMP a spinlock has no state, so that it can always be had, also by an NMI that has interrupted its holder (slub
+ * B28). BUG_UP_TRYLOCK, on a machine of one CPU: CONTENDED, which nobody else sets there, tells the inner release.
+ */
+function takes_without_state(cpu: Cpu, lock: Lock): boolean {
+  if (cpu.map.shape.cpus !== 1 || !has_bug(cpu, BUG_UP_TRYLOCK)) return false;
+  cpu.mem.write_once(lock, VAL, (cpu.id + 1) | LOCK_CONTENDED);
+  return true;
 }
 
 /** Makes the lock free. The last access to it: from the xchg on another CPU may free the memory it lies in. */
@@ -129,30 +144,38 @@ function release(cpu: Cpu, lock: Lock): void {
   const found = cpu.mem.xchg(lock, VAL, 0);
   if ((found & OWNER_MASK) !== cpu.id + 1) bug(cpu, `releases spinlock ${lock}, whose value is ${found}`);
   if ((found & LOCK_CONTENDED) === 0) return;
+  if (cpu.map.shape.cpus === 1) cpu.mem.write_once(lock, VAL, cpu.id + 1); // Of the interrupted holder again.
   for (let id = 0; id < cpu.map.shape.cpus; id++) {
-    if (cpu.mem.read_once(per_cpu_ptr(cpu, PENDING, id), WAITS_FOR) === lock) kick(cpu, id);
+    if (cpu.mem.read_once(per_cpu_ptr(cpu, PENDING, id), WAITS_FOR) === lock) kick_cpu(cpu, id);
   }
 }
 /** spin_unlock(). @context that of the holder @pairs spin_lock(), spin_trylock() */
 export function spin_unlock(cpu: Cpu, lock: Lock): void {
+  if (is_rt_mutex(cpu, lock)) return rt_spin_unlock(cpu, lock);
   release(cpu, lock);
   preempt_enable(cpu);
 }
 
 /** spin_lock() with IRQs off. @returns flags for spin_unlock_irqrestore(). @context as spin_lock() */
 export function spin_lock_irqsave(cpu: Cpu, lock: Lock): number {
+  if (is_rt_mutex(cpu, lock)) {
+    rt_spin_lock(cpu, lock); // IRQs stay on.
+    return 0;
+  }
   const flags = local_irq_save(cpu);
   spin_lock(cpu, lock);
   return flags;
 }
 /** @context that of the holder */
 export function spin_unlock_irqrestore(cpu: Cpu, lock: Lock, flags: number): void {
+  if (is_rt_mutex(cpu, lock)) return rt_spin_unlock(cpu, lock);
   release(cpu, lock);
   local_irq_restore(cpu, flags);
   preempt_enable(cpu);
 }
 /** spin_trylock() with IRQs off. @returns flags, or -1 if the lock was not obtained; then IRQs are as before. */
 export function spin_trylock_irqsave(cpu: Cpu, lock: Lock): number {
+  if (is_rt_mutex(cpu, lock)) return rt_spin_trylock(cpu, lock) ? 0 : -1;
   const flags = local_irq_save(cpu);
   if (spin_trylock(cpu, lock)) return flags;
   local_irq_restore(cpu, flags);
@@ -160,11 +183,13 @@ export function spin_trylock_irqsave(cpu: Cpu, lock: Lock): number {
 }
 /** spin_lock() for a caller that knows IRQs to be on. @context Task, Softirq */
 export function spin_lock_irq(cpu: Cpu, lock: Lock): void {
+  if (is_rt_mutex(cpu, lock)) return rt_spin_lock(cpu, lock);
   local_irq_disable(cpu);
   spin_lock(cpu, lock);
 }
 /** Turns IRQs on, whatever they were. @context that of the holder */
 export function spin_unlock_irq(cpu: Cpu, lock: Lock): void {
+  if (is_rt_mutex(cpu, lock)) return rt_spin_unlock(cpu, lock);
   release(cpu, lock);
   local_irq_enable(cpu);
   preempt_enable(cpu);
@@ -186,8 +211,4 @@ export {
   spin_trylock as raw_spin_trylock,
   spin_lock_irqsave as raw_spin_lock_irqsave,
   spin_unlock_irqrestore as raw_spin_unlock_irqrestore,
-  spin_trylock_irqsave as raw_spin_trylock_irqsave,
-  spin_lock_irq as raw_spin_lock_irq,
-  spin_unlock_irq as raw_spin_unlock_irq,
-  spin_is_locked as raw_spin_is_locked,
 };

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Cpu } from "../../../../src/shared/cpu/cpu.ts";
 import { DebugGlobals, DebugObj, DebugobjectsState, HOOK_DEBUGOBJECTS } from "../../../../src/shared/layout/debug.ts";
 import { CB } from "../../../../src/shared/layout/callbacks.ts";
+import { logRecords } from "../../../../src/main/report/dmesg.ts";
 import { bind_callback } from "../../../../src/shared/cpu/callback_table.ts";
 import { GFP_KERNEL, NUMA_NO_NODE } from "../../../../src/shared/layout/gfp.ts";
 import { CpuSlot } from "../../../../src/shared/layout/cpu.ts";
@@ -90,6 +91,7 @@ describe("an address", () => {
     expect(debug_object_activate(cpu, at)).toBe(true);
     debug_object_deactivate(cpu, (at + 16) as Ptr);
     expect(active_debug_objects(cpu)).toEqual([]); // It does not see any more when they leave their queues.
+    expect(logRecords(cpu.mem, cpu.map).map(({ text }) => text)).toEqual(["ODEBUG: out of trackers; it is off now"]);
   });
   test("cannot be asked about in NMI", () => {
     const { m, cpu } = machine();

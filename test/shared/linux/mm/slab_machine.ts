@@ -4,18 +4,13 @@
 import type { Cpu } from "../../../../src/shared/cpu/cpu.ts";
 import { FIRST_FREE_CALLBACK } from "../../../../src/shared/layout/callbacks.ts";
 import type { MachineShape } from "../../../../src/shared/layout/map.ts";
-import {
-  KMEM_CACHE_ALIVE,
-  KmemCache,
-  KmemCacheNode,
-  KmemCachePerNode,
-  KmemCacheStats,
-} from "../../../../src/shared/layout/slab.ts";
+import { KMEM_CACHE_ALIVE, KmemCache, KmemCacheNode, KmemCachePerNode } from "../../../../src/shared/layout/slab.ts";
+import { KmemCacheStats } from "../../../../src/shared/layout/slab_stat.ts";
 import { SLAB_NO_SHEAVES } from "../../../../src/shared/layout/slab_flags.ts";
 import { alloc_frozen_pages } from "../../../../src/shared/linux/mm/page_alloc/page_alloc.ts";
 import { get_order, page_address } from "../../../../src/shared/linux/mm/page_alloc/zone.ts";
 import { type CacheRequest, init_cache_geometry } from "../../../../src/shared/linux/mm/slub/geometry.ts";
-import { bind_new_slab } from "../../../../src/shared/linux/mm/slub/new_slab.ts";
+import { bind_free_slab } from "../../../../src/shared/linux/mm/slub/free_slab.ts";
 import { init_kmem_cache_node } from "../../../../src/shared/linux/mm/slub/partial.ts";
 import { embedded_at, type CallbackId, type Ptr } from "../../../../src/shared/mem/struct.ts";
 import { PageMachine } from "./page_machine.ts";
@@ -26,7 +21,7 @@ export const CB_CTOR = (FIRST_FREE_CALLBACK + 2) as CallbackId;
 export class SlabMachine extends PageMachine {
   constructor(shape: Partial<MachineShape> = {}) {
     super(shape);
-    bind_new_slab();
+    bind_free_slab();
   }
   cache(
     request: Partial<CacheRequest> = {},

@@ -5,6 +5,8 @@ import {
   cpu_online,
   cpus_read_lock,
   cpus_read_unlock,
+  cpus_write_lock,
+  cpus_write_unlock,
   lockdep_assert_cpus_held,
   num_online_cpus,
 } from "../../../../src/shared/linux/sync/cpu_hotplug.ts";
@@ -36,4 +38,15 @@ test("online CPUs", () => {
   cpu.mem.fetch_and(cpu.globals, Globals.offset.online, ~2);
   expect(num_online_cpus(cpu)).toBe(2);
   expect([0, 1, 2].map((id) => cpu_online(cpu, id))).toEqual([true, false, true]);
+});
+test("where CPUs come and go, who changes them waits for readers", () => {
+  const [cpu, other] = boot() as [Cpu, Cpu];
+  cpu.mem.poke(cpu.globals, Globals.offset.hotplug, 1);
+  cpus_write_lock(cpu);
+  lockdep_assert_cpus_held(cpu);
+  cpus_write_unlock(cpu);
+  cpus_read_lock(other);
+  lockdep_assert_cpus_held(other);
+  expect(() => lockdep_assert_cpus_held(cpu)).toThrow("not held");
+  cpus_read_unlock(other);
 });

@@ -9,7 +9,7 @@ import type { Cpu } from "../../../cpu/cpu.ts";
 import { HOOK_INIT_ON_FREE } from "../../../layout/debug.ts";
 import { Globals, KB_INIT_ON_FREE } from "../../../layout/globals.ts";
 import { KmemCache } from "../../../layout/slab.ts";
-import { SLAB_TYPESAFE_BY_RCU } from "../../../layout/slab_flags.ts";
+import { SLAB_POISON, SLAB_TYPESAFE_BY_RCU } from "../../../layout/slab_flags.ts";
 import type { Ptr } from "../../../mem/struct.ts";
 import { type Facility, PATH } from "./facility.ts";
 
@@ -25,14 +25,15 @@ export function want_init_on_free(cpu: Cpu): boolean {
 }
 
 /**
- * Fills a freed object but for the free pointer, which may be a link already. Not with a constructor, whose work it would
- * undo, and not where readers may still look at freed objects.
+ * Fills the first `bytes` bytes of a freed object but for the free pointer, which may be a link already. Not with a
+ * constructor, whose work it would undo, not where readers may still look at freed objects, and not where slub debugging
+ * fills them with a pattern of its own.
  * @context Any, for whoever has the object
  */
-export function wipe_freed_object(cpu: Cpu, s: Ptr<"kmem_cache">, object: Ptr, byte: number): void {
+export function wipe_freed_object(cpu: Cpu, s: Ptr<"kmem_cache">, object: Ptr, byte: number, bytes: number): void {
   const { mem } = cpu;
-  if (mem.read(s, FLAGS) & SLAB_TYPESAFE_BY_RCU || mem.read(s, CTOR) !== 0) return;
-  const object_size = mem.read(s, OBJECT_SIZE);
+  if (mem.read(s, FLAGS) & (SLAB_TYPESAFE_BY_RCU | SLAB_POISON) || mem.read(s, CTOR) !== 0) return;
+  const object_size = Math.min(mem.read(s, OBJECT_SIZE), bytes);
   const offset = mem.read(s, OFFSET);
   const before = Math.min(offset, object_size);
   if (before > 0) mem.fill(object, before, byte);
@@ -40,16 +41,9 @@ export function wipe_freed_object(cpu: Cpu, s: Ptr<"kmem_cache">, object: Ptr, b
   if (after > 0) mem.fill(object + offset + 8, after, byte);
 }
 
-function init_on_free(
-  cpu: Cpu,
-  s: Ptr<"kmem_cache">,
-  object: Ptr,
-  _bytes: number,
-  _gfp: number,
-  path: number,
-): boolean {
+function init_on_free(cpu: Cpu, s: Ptr<"kmem_cache">, object: Ptr, bytes: number, _gfp: number, path: number): boolean {
   const as_kernel = path === PATH.kfree_nolock && cpu.mem.peek(cpu.globals, KERNEL_BEHAVIOUR) & KB_INIT_ON_FREE;
-  if (!as_kernel) wipe_freed_object(cpu, s, object, 0);
+  if (!as_kernel) wipe_freed_object(cpu, s, object, 0, bytes);
   return true;
 }
 

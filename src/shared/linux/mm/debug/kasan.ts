@@ -31,9 +31,10 @@ import {
 } from "../../../layout/debug_kasan.ts";
 import { gfpflags_allow_blocking } from "../../../layout/gfp.ts";
 import { Globals } from "../../../layout/globals.ts";
-import { KmemCache, KmemCacheNode, KmemCachePerNode, Slab } from "../../../layout/slab.ts";
+import { KmemCache, KmemCacheNode, KmemCachePerNode, Slab, SlabGlobals } from "../../../layout/slab.ts";
 import { SLAB_TYPESAFE_BY_RCU } from "../../../layout/slab_flags.ts";
 import { embedded, embedded_at, NULL, type Ptr } from "../../../mem/struct.ts";
+import { mutex_lock, mutex_unlock } from "../../sync/mutex.ts";
 import { page_address, virt_to_head_page } from "../page_alloc/zone.ts";
 import { type Facility, PATH } from "./facility.ts";
 import {
@@ -56,7 +57,8 @@ import {
 import { is_kfence_address } from "./kfence_pool.ts";
 import { debug_state_alloc } from "./state.ts";
 
-const { debug: DEBUG, jiffies: JIFFIES } = Globals.offset;
+const { debug: DEBUG, jiffies: JIFFIES, slab: SLAB_GLOBALS } = Globals.offset;
+const { slab_mutex: SLAB_MUTEX } = SlabGlobals.offset;
 const { kasan: KASAN_STATE } = DebugGlobals.offset;
 const { aux: AUX } = KasanState.offset;
 const { object: AUX_OBJECT, who: AUX_WHO, jiffies: AUX_JIFFIES } = KasanAux.offset;
@@ -190,6 +192,19 @@ function kasan_report(cpu: Cpu, what: string, address: number, object: Ptr): voi
  */
 export function kasan_cache_shutdown(cpu: Cpu, s: Cache): void {
   if (kasan_state(cpu) !== NULL && !kmem_cache_empty(cpu, s)) kasan_quarantine_remove_cache(cpu, s);
+}
+/**
+ * kasan_cache_shrink() - what a cache has in the quarantine goes back to it, so that its slabs may become empty.
+ * Differs: takes slab_mutex, as one removal at a time may go on here.
+ * @kernel  mm/kasan/quarantine.c
+ * @context Task, may sleep.
+ */
+export function kasan_cache_shrink(cpu: Cpu, s: Cache): void {
+  if (kasan_state(cpu) === NULL) return;
+  const slab_mutex = embedded(embedded(cpu.globals, SLAB_GLOBALS), SLAB_MUTEX);
+  mutex_lock(cpu, slab_mutex);
+  kasan_quarantine_remove_cache(cpu, s);
+  mutex_unlock(cpu, slab_mutex);
 }
 /** Has it no slabs? @kernel mm/slub.c, __kmem_cache_empty() */
 function kmem_cache_empty(cpu: Cpu, s: Cache): boolean {

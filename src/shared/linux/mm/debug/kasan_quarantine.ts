@@ -15,7 +15,8 @@
  * all frees, and for all RCU callbacks, whose free hooks fill the quarantine (slub B7).
  *
  * Differs: one queue of all where the kernel has an array of batches; RCU instead of SRCU, as reducers do not sleep; the
- * link lies in the free pointer's place. No CPU goes offline, so no queue is closed.
+ * link lies in the free pointer's place. The queue of a CPU that goes offline is emptied when nothing can fill it any more, so
+ * it is not closed before.
  */
 import { PAGE_SIZE } from "../../../base/limits.ts";
 import { invoke } from "../../../cpu/callback_table.ts";
@@ -25,7 +26,9 @@ import { oracle_move } from "../../../cpu/oracle.ts";
 import { smp_call_function_single } from "../../../cpu/smp.ts";
 import { CB } from "../../../layout/callbacks.ts";
 import { KasanState, QlistHead, QlistNode } from "../../../layout/debug_kasan.ts";
+import { CpuSlot } from "../../../layout/cpu.ts";
 import { Globals } from "../../../layout/globals.ts";
+import { PerCpu } from "../../../layout/percpu.ts";
 import { KmemCache, Slab } from "../../../layout/slab.ts";
 import { O_KEPT, O_TRANSIT } from "../../../mem/oracle.ts";
 import { embedded, embedded_at, NULL, type Ptr } from "../../../mem/struct.ts";
@@ -43,6 +46,8 @@ import { virt_to_head_page } from "../page_alloc/zone.ts";
 import { kasan_state } from "./kasan_shadow.ts";
 
 const { tiny: TINY, online: ONLINE } = Globals.offset;
+const { slot: SLOT } = PerCpu.offset;
+const { id: ID } = CpuSlot.offset;
 const {
   percpu_size: PERCPU_SIZE,
   max_size: MAX_SIZE,
@@ -212,7 +217,31 @@ function qlist_move_cache(cpu: Cpu, q: Qlist, s: Cache): Qlink {
 export function per_cpu_remove_cache(cpu: Cpu): void {
   const state = kasan_state(cpu);
   const s = cpu.mem.read_once(state, REMOVED);
-  qlist_free_all(cpu, qlist_move_cache(cpu, cpu_quarantine(state, cpu.id), s));
+  const taken = qlist_move_cache(cpu, cpu_quarantine(state, cpu.id), s);
+  if (cpu.rt) move_to_global(cpu, taken);
+  else qlist_free_all(cpu, taken);
+}
+/**
+ * With PREEMPT_RT an interrupt cannot free: the task that removes the cache does, from the queue of all, which it looks
+ * at next. Differs: the kernel has one more queue per CPU for that (shrink_qlist).
+ */
+function move_to_global(cpu: Cpu, first: Qlink): void {
+  const { mem } = cpu;
+  const state = kasan_state(cpu);
+  raw_spin_lock(cpu, embedded(state, QUARANTINE_LOCK));
+  for (let qlink = first; qlink !== NULL;) {
+    const next = mem.read(qlink, NEXT);
+    qlist_put(cpu, embedded(state, GLOBAL_QUARANTINE), qlink, mem.read(qlink_to_cache(cpu, qlink), SIZE));
+    qlink = next;
+  }
+  raw_spin_unlock(cpu, embedded(state, QUARANTINE_LOCK));
+}
+
+/** kasan_cpu_offline() - gives back what CPU `section` has kept, which is gone. @kernel mm/kasan/quarantine.c @context Task */
+export function kasan_cpu_offline(cpu: Cpu, section: Ptr<"percpu">): void {
+  if (kasan_state(cpu) === NULL) return;
+  const dead = cpu.mem.peek(embedded(section, SLOT), ID);
+  qlist_free_all(cpu, qlist_move_cache(cpu, cpu_quarantine(kasan_state(cpu), dead), NULL));
 }
 
 /**

@@ -126,12 +126,12 @@ function kfence_guarded_alloc(cpu: Cpu, s: Cache): Ptr<"object"> {
  * @returns true: not ours.
  * @context Hardirq, never NMI. Waits for the lock.
  */
-function kfence_free(cpu: Cpu, s: Cache, object: Ptr): boolean {
+export function kfence_free(cpu: Cpu, s: Cache, object: Ptr): boolean {
   if (!is_kfence_address(cpu, object)) return true;
   const by_rcu = (cpu.mem.read(s, FLAGS) & SLAB_TYPESAFE_BY_RCU) !== 0;
   const meta = addr_to_metadata(cpu, object);
   if (!claim(cpu, meta, object, by_rcu ? KFENCE_OBJECT_RCU_FREEING : KFENCE_OBJECT_FREED)) return false;
-  oracle_move(cpu, object, O_USER | O_RCU_SHEAF | O_KRC, O_KEPT);
+  oracle_move(cpu, object, O_USER | O_TRANSIT | O_RCU_SHEAF | O_KRC, O_KEPT);
   trace(cpu, EV_FREE, object, s);
   if (by_rcu) call_rcu(cpu, embedded(meta, RCU_HEAD), CB.rcu_guarded_free);
   else kfence_guarded_free(cpu, meta);

@@ -16,6 +16,7 @@
  */
 import { warn } from "../../../cpu/bug.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
+import { printk } from "../../../cpu/printk.ts";
 import {
   DebugGlobals,
   KMEMLEAK_BLACK,
@@ -25,6 +26,7 @@ import {
   OBJECT_NO_SCAN,
 } from "../../../layout/debug.ts";
 import { Globals, KB_KMEMLEAK_UNKNOWN } from "../../../layout/globals.ts";
+import { KERN_WARNING } from "../../../layout/printk.ts";
 import { element, embedded, type Field, NULL, type Ptr } from "../../../mem/struct.ts";
 import { LC } from "../../sync/lockdep.ts";
 import { raw_spin_lock_init, raw_spin_lock_irqsave, raw_spin_unlock_irqrestore } from "../../sync/spinlock.ts";
@@ -99,6 +101,11 @@ function on(cpu: Cpu, state: State): boolean {
   return state !== NULL && cpu.mem.read_once(state, ENABLED) !== 0;
 }
 
+/** There are no records left: what it says from now on would be wrong. @kernel mm/kmemleak.c @context kmemleak_lock held */
+function kmemleak_disable(cpu: Cpu, state: State): void {
+  if (cpu.mem.xchg(state, ENABLED, 0) !== 0) printk(cpu, KERN_WARNING, "kmemleak: out of records; it is off now");
+}
+
 /**
  * create_object() - a block has been allocated.
  * @kernel  mm/kmemleak.c
@@ -124,7 +131,7 @@ function create_object(cpu: Cpu, pointer: Ptr<"object">, size: number, min_count
     mem.write(state, bucket, record);
     mem.write(state, NR_OBJECTS, mem.read(state, NR_OBJECTS) + 1);
   } else if (!known) {
-    mem.write_once(state, ENABLED, 0);
+    kmemleak_disable(cpu, state);
   }
   raw_spin_unlock_irqrestore(cpu, embedded(state, LOCK), flags);
   if (known) warn(cpu, `kmemleak: cannot insert ${hex(pointer)}: it is known, so it has been freed behind our back`);

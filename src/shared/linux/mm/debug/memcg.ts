@@ -31,7 +31,7 @@ import {
   ObjStock,
   SlabobjExt,
 } from "../../../layout/debug_memcg.ts";
-import { __GFP_ACCOUNT } from "../../../layout/gfp.ts";
+import { __GFP_ACCOUNT, __GFP_NOFAIL } from "../../../layout/gfp.ts";
 import { Globals, KB_NOSPIN_ALLOC } from "../../../layout/globals.ts";
 import { KmemCache, Slab } from "../../../layout/slab.ts";
 import { SLAB_ACCOUNT, SLAB_NO_OBJ_EXT } from "../../../layout/slab_flags.ts";
@@ -134,7 +134,7 @@ function memcg_slab_post_alloc_hook(
   const exts = slab_obj_exts(cpu, slab);
   if (exts === NULL) return true; // Not accounted for.
   const objcg = get_obj_cgroup(cpu);
-  if (!obj_cgroup_charge(cpu, objcg, obj_full_size(cpu, s), allow_spin)) {
+  if (!obj_cgroup_charge(cpu, objcg, obj_full_size(cpu, s), allow_spin, (gfp & __GFP_NOFAIL) !== 0)) {
     obj_cgroup_put(cpu, objcg, allow_spin);
     invoke(cpu, allow_spin ? CB.memcg_alloc_abort_single : CB.memcg_alloc_abort_single_nolock, object);
     return false;

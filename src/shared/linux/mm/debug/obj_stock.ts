@@ -16,8 +16,10 @@ import { PAGE_SHIFT, PAGE_SIZE } from "../../../base/limits.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { CB } from "../../../layout/callbacks.ts";
 import { MemcgState, ObjCgroup, ObjStock } from "../../../layout/debug_memcg.ts";
+import { CpuSlot } from "../../../layout/cpu.ts";
 import { Globals } from "../../../layout/globals.ts";
-import { container_of, embedded, NULL, type Ptr } from "../../../mem/struct.ts";
+import { PerCpu } from "../../../layout/percpu.ts";
+import { embedded, NULL, type Ptr } from "../../../mem/struct.ts";
 import { flush_work, init_work, queue_work_on } from "../../kernel/workqueue.ts";
 import { local_lock, local_trylock, local_unlock } from "../../sync/local_lock.ts";
 import { mutex_lock, mutex_unlock } from "../../sync/mutex.ts";
@@ -26,12 +28,15 @@ import {
   obj_cgroup_get,
   obj_cgroup_put,
   obj_stock,
+  page_counter_charge,
   page_counter_try_charge,
   page_counter_uncharge,
   spins_anyway,
 } from "./objcg.ts";
 
 const { online: ONLINE } = Globals.offset;
+const { slot: SLOT } = PerCpu.offset;
+const { id: ID } = CpuSlot.offset;
 const { percpu_charge_mutex: PERCPU_CHARGE_MUTEX } = MemcgState.offset;
 const { nr_charged_bytes: NR_CHARGED_BYTES } = ObjCgroup.offset;
 const {
@@ -49,13 +54,16 @@ type Stock = Ptr<"obj_stock">;
 /**
  * obj_cgroup_charge() - `size` bytes for an object.
  * @kernel  mm/memcontrol.c
+ * @param   force  __GFP_NOFAIL: past the limit if need be.
  * @returns false: the limit is reached.
  * @context Any without allow_spin, else Hardirq.
  */
-export function obj_cgroup_charge(cpu: Cpu, objcg: Objcg, size: number, allow_spin: boolean): boolean {
+export function obj_cgroup_charge(cpu: Cpu, objcg: Objcg, size: number, allow_spin: boolean, force = false): boolean {
   if (consume_obj_stock(cpu, objcg, size)) return true;
   const nr_pages = Math.ceil(size / PAGE_SIZE);
-  if (!page_counter_try_charge(cpu, nr_pages)) {
+  if (force) {
+    page_counter_charge(cpu, nr_pages);
+  } else if (!page_counter_try_charge(cpu, nr_pages)) {
     cpu.mem.count(obj_stock(cpu, cpu.id), NR_FAILED, 1);
     return false;
   }
@@ -143,9 +151,13 @@ function drain_obj_stock(cpu: Cpu, stock: Stock): Objcg {
   return old;
 }
 
-/** The work item of drain_all_stock(). @kernel mm/memcontrol.c @context Task: work item on the stock's CPU */
-export function drain_local_obj_stock(cpu: Cpu, work: Ptr<"work_struct">): void {
-  const stock = container_of(work, DRAIN_WORK);
+/**
+ * The work item of drain_all_stock(). Queued for a CPU that has gone offline since it runs elsewhere, and drains what is
+ * there: the other stock has been drained by who took the CPU down.
+ * @kernel mm/memcontrol.c @context Task: work item
+ */
+export function drain_local_obj_stock(cpu: Cpu): void {
+  const stock = obj_stock(cpu, cpu.id);
   local_lock(cpu, embedded(stock, LOCK));
   const old = drain_obj_stock(cpu, stock);
   local_unlock(cpu, embedded(stock, LOCK));
@@ -166,4 +178,11 @@ export function drain_all_stock(cpu: Cpu): void {
     if ((online & (1 << id)) !== 0) flush_work(cpu, embedded(obj_stock(cpu, id), DRAIN_WORK));
   }
   mutex_unlock(cpu, mutex);
+}
+/** memcg_hotplug_cpu_dead() - empties the stock of a CPU that is gone. @kernel mm/memcontrol.c @context Task, may sleep */
+export function memcg_hotplug_cpu_dead(cpu: Cpu, section: Ptr<"percpu">): void {
+  if (memcg_state(cpu) === NULL) return;
+  const dead = cpu.mem.peek(embedded(section, SLOT), ID);
+  const old = drain_obj_stock(cpu, obj_stock(cpu, dead));
+  if (old !== NULL) obj_cgroup_put(cpu, old, true);
 }

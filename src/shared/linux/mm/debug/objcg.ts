@@ -65,6 +65,10 @@ export function page_counter_try_charge(cpu: Cpu, nr_pages: number): boolean {
   page_counter_uncharge(cpu, nr_pages);
   return false;
 }
+/** Passes the limit if need be. @kernel mm/page_counter.c @context Any */
+export function page_counter_charge(cpu: Cpu, nr_pages: number): void {
+  cpu.mem.fetch_add(memcg_state(cpu), MEMORY, nr_pages);
+}
 /** @kernel mm/page_counter.c @context Any */
 export function page_counter_uncharge(cpu: Cpu, nr_pages: number): void {
   const left = cpu.mem.fetch_add(memcg_state(cpu), MEMORY, -nr_pages) - nr_pages;

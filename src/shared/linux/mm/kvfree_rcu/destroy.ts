@@ -4,11 +4,13 @@
  *
  * If objects are left the cache is leaked: it leaves the list of caches, its memory stays.
  */
+import { BUG_GLOBAL_BARRIER } from "../../../layout/bugs.ts";
 import { Globals } from "../../../layout/globals.ts";
 import { KmemCache, SlabGlobals } from "../../../layout/slab.ts";
 import { SLAB_TYPESAFE_BY_RCU } from "../../../layout/slab_flags.ts";
 import { embedded, NULL, type Ptr } from "../../../mem/struct.ts";
 import { warn } from "../../../cpu/bug.ts";
+import { has_bug } from "../../../cpu/bugs.ts";
 import { might_sleep } from "../../../cpu/context.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { EV_CACHE_DESTROY, trace } from "../../../cpu/trace.ts";
@@ -20,8 +22,10 @@ import { hooks_enabled } from "../debug/facilities.ts";
 import { kasan_cache_shutdown } from "../debug/kasan.ts";
 import { slab_kmem_cache_release } from "../slub/cache.ts";
 import { cache_name } from "../slub/cache_name.ts";
+import { slab_in_kunit_test } from "../slub/debug_report.ts";
+import { forget_aliases } from "../slub/merge.ts";
 import { __kmem_cache_shutdown } from "../slub/shutdown.ts";
-import { deferred_work_barrier, kvfree_rcu_barrier_on_cache } from "./barrier.ts";
+import { deferred_work_barrier, kvfree_rcu_barrier, kvfree_rcu_barrier_on_cache } from "./barrier.ts";
 
 const { slab: SLAB } = Globals.offset;
 const { slab_mutex: SLAB_MUTEX } = SlabGlobals.offset;
@@ -41,7 +45,8 @@ export function kmem_cache_destroy(cpu: Cpu, s: Ptr<"kmem_cache">): number {
   if (s === NULL) return 0;
   trace(cpu, EV_CACHE_DESTROY, s, 0);
   const slab_mutex = embedded(embedded(cpu.globals, SLAB), SLAB_MUTEX);
-  kvfree_rcu_barrier_on_cache(cpu, s);
+  if (has_bug(cpu, BUG_GLOBAL_BARRIER)) kvfree_rcu_barrier(cpu);
+  else kvfree_rcu_barrier_on_cache(cpu, s);
   // The frees of such objects take effect in RCU callbacks, if KASAN is on (SLUB_RCU_DEBUG).
   if (hooks_enabled(cpu) && cpu.mem.read(s, FLAGS) & SLAB_TYPESAFE_BY_RCU) rcu_barrier(cpu);
   // Again: RCU callbacks, which that waited for, may have freed by kfree_nolock().
@@ -57,8 +62,10 @@ export function kmem_cache_destroy(cpu: Cpu, s: Ptr<"kmem_cache">): number {
   }
   kasan_cache_shutdown(cpu, s); // After the RCU callbacks, whose free hooks fill the quarantine.
   const error = __kmem_cache_shutdown(cpu, s);
-  if (error !== 0) warn(cpu, `kmem_cache_destroy ${cache_name(cpu, s)}: Slab cache still has objects`);
+  if (error !== 0 && !slab_in_kunit_test(cpu))
+    warn(cpu, `kmem_cache_destroy ${cache_name(cpu, s)}: Slab cache still has objects`);
   list_del(cpu, embedded(s, LIST));
+  forget_aliases(cpu, s);
   mutex_unlock(cpu, slab_mutex);
   cpus_read_unlock(cpu);
   if (error !== 0) return -EBUSY;

@@ -14,7 +14,6 @@
  * "config"): callers may hold raw spinlocks. Our lock classes know no wait types, so nothing is to be overridden.
  */
 import { CB } from "../../../layout/callbacks.ts";
-import { __GFP_NOWARN } from "../../../layout/gfp.ts";
 import { KvfreeCounters } from "../../../layout/kvfree_rcu.ts";
 import { NolockRfcCounters } from "../../../layout/nolock_rfc.ts";
 import { PerCpu } from "../../../layout/percpu.ts";
@@ -37,11 +36,12 @@ import { call_rcu } from "../../rcu/tree.ts";
 import { barn_get_empty_sheaf } from "../slub/barn.ts";
 import { assert_alive } from "../slub/kmalloc.ts";
 import { get_barn, this_cpu_sheaves } from "../slub/pcs.ts";
-import { __free_empty_sheaf, alloc_empty_sheaf, cache_has_sheaves } from "../slub/sheaf.ts";
+import { __free_empty_sheaf, alloc_empty_sheaf_for_free, cache_has_sheaves } from "../slub/sheaf.ts";
 import { numa_mem_id, numa_node_id, slab_nid, virt_to_slab } from "../slub/slab.ts";
 import { stat, STAT } from "../slub/stat.ts";
 import { is_vmalloc_addr } from "../vmalloc.ts";
 import { defer_rcu_sheaf } from "./deferred.ts";
+import { pcs_unlocked_window } from "../slub/window.ts";
 
 const { lock: LOCK, spare: SPARE, rcu_free: RCU_FREE } = SlubPercpuSheaves.offset;
 const { rcu_head: RCU_HEAD, size: SIZE, node: NODE, objects: OBJECTS } = SlabSheaf.offset;
@@ -138,9 +138,8 @@ function install_rcu_sheaf(cpu: Cpu, s: Ptr<"kmem_cache">, free_flags: number): 
 /** Enters unlocked: a sheaf is an object of kmalloc(), whose own sheaf lock is of the same kind. */
 function install_new_rcu_sheaf(cpu: Cpu, s: Ptr<"kmem_cache">, free_flags: number): Ptr<"slab_sheaf"> {
   const mem = cpu.mem;
-  point(cpu, POINT.pcs_unlocked_window);
-  // Why: not GFP_NOWAIT. That wakes kswapd, and frees happen under locks that a wake-up takes.
-  const empty = alloc_empty_sheaf(cpu, s, __GFP_NOWARN, to_alloc_flags(free_flags));
+  pcs_unlocked_window(cpu);
+  const empty = alloc_empty_sheaf_for_free(cpu, s, to_alloc_flags(free_flags));
   if (empty === NULL) return NULL;
   const pcs = this_cpu_sheaves(cpu, s); // Again: this may be another CPU by now.
   if (!local_trylock(cpu, embedded(pcs, LOCK))) {

@@ -12,6 +12,7 @@
  * other, as barriers. All of them synchronise by krcp->lock: what is taken off a list under it has one owner, and is freed
  * without it.
  */
+import { BUG_BATCH_REUSE } from "../../../layout/bugs.ts";
 import { Globals, KB_UNPOLLED } from "../../../layout/globals.ts";
 import {
   FREE_N_CHANNELS,
@@ -27,6 +28,7 @@ import { DelayedWork, RcuWork } from "../../../layout/workqueue.ts";
 import { O_KRC, O_USER } from "../../../mem/oracle.ts";
 import { container_of, element, embedded, embedded_at, NULL, type Ptr } from "../../../mem/struct.ts";
 import { assert, warn } from "../../../cpu/bug.ts";
+import { has_bug } from "../../../cpu/bugs.ts";
 import { this_cpu_ptr, type Cpu } from "../../../cpu/cpu.ts";
 import { oracle_grace_period_end, oracle_move } from "../../../cpu/oracle.ts";
 import { list_del, list_empty, list_last, list_splice_init, type ListPtr } from "../../lib/list.ts";
@@ -165,10 +167,20 @@ function free_all(cpu: Cpu, krcp: Krc, slab: Bnode, vmalloc: Bnode, head: Head, 
  * @context krcp->lock held.
  */
 function need_wait_for_krwp_work(cpu: Cpu, krwp: Krwp): boolean {
+  if (has_bug(cpu, BUG_BATCH_REUSE)) return is_wanted_list_waiting(cpu, krwp);
   for (let idx = 0; idx < FREE_N_CHANNELS; idx++) {
     if (!list_empty(cpu, bulk_head_free_of(krwp, idx))) return true;
   }
   return cpu.mem.read(krwp, HEAD_FREE) !== NULL;
+}
+/** BUG_BATCH_REUSE: as it was, it looked only at those lists that something is to be put on. krcp->lock held. */
+function is_wanted_list_waiting(cpu: Cpu, krwp: Krwp): boolean {
+  const krcp = cpu.mem.read(krwp, KRCP);
+  for (let idx = 0; idx < FREE_N_CHANNELS; idx++) {
+    if (!list_empty(cpu, bulk_head_of(krcp, idx)) && !list_empty(cpu, bulk_head_free_of(krwp, idx))) return true;
+  }
+  const head_free = cpu.mem.read(krwp, HEAD_FREE);
+  return head_free !== NULL;
 }
 /**
  * kvfree_rcu_queue_batch() - give all that is pending to a free batch, and ask for its grace period.
@@ -191,7 +203,7 @@ export function kvfree_rcu_queue_batch(cpu: Cpu, krcp: Krc): boolean {
     }
     cpu.mem.write(krwp, HEAD_FREE, detach_head(cpu, krcp));
     get_state_synchronize_rcu_full(cpu, embedded(krwp, HEAD_FREE_GP_SNAP));
-    queued = queue_rcu_work(cpu, embedded(krwp, RCU_WORK));
+    queued = queue_rcu_work(cpu, embedded(krwp, RCU_WORK)) || has_bug(cpu, BUG_BATCH_REUSE);
     if (!queued) warn(cpu, `a batch of krc ${krcp} is empty, but its work is queued`);
     cpu.mem.count(this_cpu_ptr(cpu, KVFREE), N_BATCHES, 1);
   }

@@ -11,9 +11,11 @@
  * that may have interrupted this code: kfree_rcu_nolock().
  */
 import { KvfreeCounters, KVFREE_RCU_OFFSET_LIMIT } from "../../../layout/kvfree_rcu.ts";
+import { BUG_RT_RCU_SHEAF } from "../../../layout/bugs.ts";
 import { PerCpu } from "../../../layout/percpu.ts";
 import { NULL, type Inner, type Ptr } from "../../../mem/struct.ts";
 import { bug } from "../../../cpu/bug.ts";
+import { has_bug } from "../../../cpu/bugs.ts";
 import { describe_context, in_nmi, local_irq_save, might_sleep } from "../../../cpu/context.ts";
 import { this_cpu_ptr, type Cpu } from "../../../cpu/cpu.ts";
 import { oracle_grace_period_begin, oracle_issued } from "../../../cpu/oracle.ts";
@@ -106,7 +108,8 @@ export function kvfree_call_rcu(cpu: Cpu, head: Ptr<"kvfree_rcu_head">, ptr: Ptr
     kvfree_call_rcu_unbatched(cpu, head, ptr);
     return;
   }
-  if (kfree_rcu_sheaf(cpu, ptr)) {
+  // Why: with PREEMPT_RT the caller may hold pi_lock, which the lock of the sheaves would take.
+  if ((!cpu.rt || has_bug(cpu, BUG_RT_RCU_SHEAF)) && kfree_rcu_sheaf(cpu, ptr)) {
     cpu.mem.count(this_cpu_ptr(cpu, KVFREE), N_SHEAF, 1);
     return;
   }

@@ -6,7 +6,7 @@
  *   3  a list of its own, whose irq_work calls kvfree_call_rcu()
  *
  * Always 3: with kmemleak or debugobjects, whose locks spin, and in a machine without batching. The series refused
- * PREEMPT_RT, which is not emulated.
+ * PREEMPT_RT, and so does a machine of that variant.
  *
  * If krcp->head is not empty and nobody holds the lock, the monitor is pending or running, or monitor_work is: who links
  * queues the work before the unlock. Until the work has run, what came last may rely on it alone, which its author was not

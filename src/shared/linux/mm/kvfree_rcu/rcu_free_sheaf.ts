@@ -10,7 +10,8 @@
 import { CB } from "../../../layout/callbacks.ts";
 import { KvfreeCounters } from "../../../layout/kvfree_rcu.ts";
 import { PerCpu } from "../../../layout/percpu.ts";
-import { NodeBarn, SL_pfmemalloc, Slab, SlabSheaf, SlubPercpuSheaves, STAT } from "../../../layout/slab.ts";
+import { NodeBarn, SL_pfmemalloc, Slab, SlabSheaf, SlubPercpuSheaves } from "../../../layout/slab.ts";
+import { STAT } from "../../../layout/slab_stat.ts";
 import { O_SHEAF, O_TRANSIT } from "../../../mem/oracle.ts";
 import { container_of, element, embedded, NULL, type Ptr } from "../../../mem/struct.ts";
 import { assert, bug } from "../../../cpu/bug.ts";

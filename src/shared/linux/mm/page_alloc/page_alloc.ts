@@ -12,18 +12,20 @@
  * Context: any but NMI; zone->lock, irqsave, is the innermost lock.
  *
  * Differs: no per-CPU page lists. Sheaves already keep most allocations away from the zone, and what matters of the
- * lists, that nolock code only tries their lock, holds for zone->lock in the same way. No reclaim, no watermarks, no
- * migrate types: an allocation fails when no node has a block.
+ * lists, that nolock code only tries their lock, holds for zone->lock in the same way. No reclaim, no
+ * migrate types, one watermark: an allocation fails when no node has a block that it may have.
  */
 import { PAGE_SIZE } from "../../../base/limits.ts";
 import { HOOK_INIT_ON_FREE } from "../../../layout/debug.ts";
-import { __GFP_THISNODE, NUMA_NO_NODE } from "../../../layout/gfp.ts";
+import { __GFP_KSWAPD_RECLAIM, __GFP_NOFAIL, __GFP_THISNODE, NUMA_NO_NODE } from "../../../layout/gfp.ts";
 import { Globals } from "../../../layout/globals.ts";
+import { nodesWithMemory } from "../../../layout/map.ts";
 import {
   FreeArea,
   MAX_PAGE_ORDER,
   NR_PAGE_ORDERS,
   Page,
+  PG_pfmemalloc,
   PGTY_frozen,
   PGTY_NONE,
   PGTY_tail,
@@ -34,14 +36,24 @@ import { bug } from "../../../cpu/bug.ts";
 import { describe_context, in_nmi } from "../../../cpu/context.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { debug_check_no_obj_freed } from "../../lib/debugobjects.ts";
+import { should_fail } from "../../lib/fault_inject.ts";
 import { INIT_LIST_HEAD } from "../../lib/list.ts";
 import { llist_del_all, llist_empty, llist_next } from "../../lib/llist.ts";
 import { LC } from "../../sync/lockdep.ts";
 import { spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore } from "../../sync/spinlock.ts";
 import { __free_one_page, __rmqueue_smallest, free_area_of } from "./buddy.ts";
+import { kswapd_init, wakeup_kswapd } from "./kswapd.ts";
+import { gfp_pfmemalloc_allowed, min_watermark } from "./watermark.ts";
 import { next_node, node_has_memory, node_zone, numa_node_id, page_address, page_to_nid, pfn_to_page } from "./zone.ts";
 
-const { type: TYPE, order: ORDER, node: NODE, compound_head: COMPOUND_HEAD, llnode: LLNODE } = Page.offset;
+const {
+  flags: FLAGS,
+  type: TYPE,
+  order: ORDER,
+  node: NODE,
+  compound_head: COMPOUND_HEAD,
+  llnode: LLNODE,
+} = Page.offset;
 const {
   lock: LOCK,
   node: ZONE_NODE,
@@ -52,12 +64,16 @@ const {
   nr_trylock_free: NR_TRYLOCK_FREE,
 } = Zone.offset;
 const { free_list: FREE_LIST, nr_free: NR_FREE } = FreeArea.offset;
-const { hooks: HOOKS } = Globals.offset;
+const { hooks: HOOKS, lowmem: LOWMEM } = Globals.offset;
 
 /** Makes all pages of all nodes free. @context Task, at boot, alone. */
 export function page_alloc_init(cpu: Cpu): void {
   const { pagesPerNode, shape } = cpu.map;
-  for (let node = 0; node < shape.nodes; node++) init_zone(cpu, node, node * pagesPerNode, pagesPerNode);
+  const with_memory = nodesWithMemory(shape);
+  for (let node = 0; node < shape.nodes; node++) {
+    init_zone(cpu, node, node * pagesPerNode, node < with_memory ? pagesPerNode : 0);
+  }
+  kswapd_init(cpu);
 }
 
 function init_zone(cpu: Cpu, node: number, start: number, nr_pages: number): void {
@@ -89,41 +105,59 @@ function init_zone(cpu: Cpu, node: number, start: number, nr_pages: number): voi
  *
  * @kernel  mm/page_alloc.c
  * @param   node  preferred node; NUMA_NO_NODE: this CPU's.
- * @param   gfp   __GFP_THISNODE: from no other node.
+ * @param   gfp   __GFP_THISNODE: from no other node. Who may have emergency reserves gets them when nothing else is left.
  * @returns NULL: no node has such a block.
- * @context Hardirq. Spins on zone->lock.
+ * @context Hardirq. Spins on zone->lock; if nothing is found and gfp wakes kswapd, on the pi_lock of that.
  */
 export function alloc_frozen_pages(cpu: Cpu, order: number, node: number, gfp = 0): Ptr<"page"> {
   if (in_nmi(cpu)) bug(cpu, `alloc_frozen_pages() in ${describe_context(cpu)}`);
+  if (should_fail_alloc_page(cpu, gfp)) return NULL;
+  const min = min_watermark(cpu, gfp);
+  const page = get_page_from_freelist(cpu, order, node, gfp, min);
+  if (page === NULL && gfp & __GFP_KSWAPD_RECLAIM) wakeup_kswapd(cpu, node === NUMA_NO_NODE ? numa_node_id(cpu) : node);
+  if (page !== NULL || min === 0 || !gfp_pfmemalloc_allowed(cpu, gfp)) return page;
+  const reserved = get_page_from_freelist(cpu, order, node, gfp, 0);
+  if (reserved !== NULL) cpu.mem.init(reserved, FLAGS, PG_pfmemalloc);
+  return reserved;
+}
+
+/** Fault injection. Differs: it does not spare what may wait for memory. @kernel mm/fail_page_alloc.c @context Any */
+export function should_fail_alloc_page(cpu: Cpu, gfp: number): boolean {
+  return (gfp & __GFP_NOFAIL) === 0 && should_fail(cpu, cpu.mem.peek(cpu.globals, LOWMEM), "fail_page_alloc");
+}
+
+/** A block of any node that has `min` pages besides it. @kernel mm/page_alloc.c @returns NULL: none has. */
+function get_page_from_freelist(cpu: Cpu, order: number, node: number, gfp: number, min: number): Ptr<"page"> {
   const first = node === NUMA_NO_NODE ? numa_node_id(cpu) : node;
   for (let nid = first; ;) {
-    const page = rmqueue(cpu, nid, order);
+    const page = rmqueue(cpu, nid, order, min);
     if (page !== NULL) return page;
     nid = next_node(cpu, nid);
     if (nid === first || gfp & __GFP_THISNODE) return NULL;
   }
 }
-
 /** A block of one node. @kernel mm/page_alloc.c @returns NULL: it has none. */
-function rmqueue(cpu: Cpu, nid: number, order: number): Ptr<"page"> {
+function rmqueue(cpu: Cpu, nid: number, order: number, min: number): Ptr<"page"> {
   const zone = node_zone(cpu, nid);
-  if (!zone_has_room(cpu, nid, zone, order)) return NULL;
+  if (!zone_has_room(cpu, nid, zone, order, min)) return NULL;
   const flags = spin_lock_irqsave(cpu, embedded(zone, LOCK));
   const page = __rmqueue_smallest(cpu, zone, order);
   spin_unlock_irqrestore(cpu, embedded(zone, LOCK), flags);
   return page === NULL ? NULL : prep_new_page(cpu, page, order);
 }
 
-/** Is it worth taking the lock? */
-export function zone_has_room(cpu: Cpu, node: number, zone: Ptr<"zone">, order: number): boolean {
-  // Race: a wrong answer is the right one of a moment ago; the free lists are looked at under the lock.
-  return node_has_memory(cpu, node) && cpu.mem.data_race_read(zone, NR_FREE_PAGES) >= 1 << order;
+/** Is it worth taking the lock, and are `min` pages left then? @kernel mm/page_alloc.c, zone_watermark_ok() */
+export function zone_has_room(cpu: Cpu, node: number, zone: Ptr<"zone">, order: number, min: number): boolean {
+  // Race: a wrong answer is the right one of a moment ago; the free lists are looked at under the lock. So several CPUs
+  // at once may take some pages of a reserve.
+  return node_has_memory(cpu, node) && cpu.mem.data_race_read(zone, NR_FREE_PAGES) >= (1 << order) + min;
 }
 
 /** Makes a block that has left the free lists usable. */
 export function prep_new_page(cpu: Cpu, page: Ptr<"page">, order: number): Ptr<"page"> {
   const mem = cpu.mem;
   mem.init(page, ORDER, order);
+  mem.init(page, FLAGS, 0);
   for (let i = 1; i < 1 << order; i++) {
     const tail = (page + i * Page.size) as Ptr<"page">;
     mem.init(tail, TYPE, PGTY_tail);

@@ -14,7 +14,7 @@ import type { Cpu } from "../../../cpu/cpu.ts";
 
 const { compound_head: COMPOUND_HEAD, node: PAGE_NODE } = Page.offset;
 const { nr_pages: NR_PAGES } = Zone.offset;
-const { zones: ZONES } = Globals.offset;
+const { zones: ZONES, no_memoryless: NO_MEMORYLESS } = Globals.offset;
 const { node: SLOT_NODE } = CpuSlot.offset;
 /** log2 of sizeof(struct page). */
 const STRUCT_PAGE_SHIFT = 31 - Math.clz32(Page.size);
@@ -59,9 +59,16 @@ export function page_to_nid(cpu: Cpu, page: Ptr<"page">): number {
 export function numa_node_id(cpu: Cpu): number {
   return cpu.mem.peek(cpu.slot, SLOT_NODE);
 }
-/** The nearest node that has memory: this CPU's own, or the next one that has some. @context Any */
+/**
+ * The nearest node that has memory: this CPU's own, or the next one that has some. Without CONFIG_HAVE_MEMORYLESS_NODES
+ * this CPU's own in any case.
+ * @context Any
+ */
 export function numa_mem_id(cpu: Cpu): number {
-  return cpu.isNuma ? node_with_memory(cpu, numa_node_id(cpu)) : 0;
+  if (!cpu.isNuma) return 0;
+  const node = numa_node_id(cpu);
+  if (node_has_memory(cpu, node) || cpu.mem.peek(cpu.globals, NO_MEMORYLESS) !== 0) return node;
+  return node_with_memory(cpu, node);
 }
 /** `node`, or the next one that has memory. Which nodes have some never changes, hence no step. */
 export function node_with_memory(cpu: Cpu, node: number): number {

@@ -16,7 +16,9 @@
  * Context: any; a trylock where the caller may not spin. Lock order: below the sheaf lock, beside list_lock, never
  * both. Kernel: mm/slub.c. Spec: slub 2.9.
  */
+import { has_bug } from "../../../cpu/bugs.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
+import { BUG_BARN_NULL } from "../../../layout/bugs.ts";
 import { Globals } from "../../../layout/globals.ts";
 import {
   MAX_EMPTY_SHEAVES,
@@ -188,7 +190,7 @@ export function barn_replace_full_sheaf(cpu: Cpu, barn: Barn, full: Sheaf, allow
   // Race: as in barn_get_empty_sheaf().
   if (cpu.mem.data_race_read(barn, NR_EMPTY) === 0) return ERR_PTR(ENOMEM);
   const flags = lock_barn(cpu, barn, allow_spin);
-  if (flags === BUSY) return ERR_PTR(EBUSY);
+  if (flags === BUSY) return has_bug(cpu, BUG_BARN_NULL) ? NULL : ERR_PTR(EBUSY);
   const empty = pop_empty(cpu, barn);
   if (empty !== NULL) push_full(cpu, barn, full);
   unlock_barn(cpu, barn, flags);

@@ -14,14 +14,18 @@
  * Differs: the kernel permutes the caller's array. Here the entries are read once, into an array on the stack.
  */
 import { bug, warn } from "../../../cpu/bug.ts";
+import { has_bug } from "../../../cpu/bugs.ts";
 import { describe_context, in_nmi, irqs_disabled } from "../../../cpu/context.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { oracle_move } from "../../../cpu/oracle.ts";
-import { KmemCache, ObjectArray, Slab, SlabSheaf, SlubPercpuSheaves, STAT } from "../../../layout/slab.ts";
+import { BUG_BULK_FREE_LOST, BUG_BULK_RECURSION } from "../../../layout/bugs.ts";
+import { KmemCache, ObjectArray, Slab, SlabSheaf, SlubPercpuSheaves } from "../../../layout/slab.ts";
+import { STAT } from "../../../layout/slab_stat.ts";
 import { O_FREELIST, O_SHEAF, O_TRANSIT } from "../../../mem/oracle.ts";
 import { element, embedded, NULL, type Ptr } from "../../../mem/struct.ts";
 import { local_trylock, local_unlock } from "../../sync/local_lock.ts";
 import { barn_get_empty_sheaf, barn_replace_full_sheaf, IS_ERR } from "./barn.ts";
+import { PCS_BATCH_MAX } from "./flush.ts";
 import { __slab_free } from "./free.ts";
 import { slab_free_hook } from "./hooks.ts";
 import { assert_alive } from "./kmalloc.ts";
@@ -60,6 +64,10 @@ export function read_slots(cpu: Cpu, p: Ptr<"object_array">, size: number): Obj[
  * @context Hardirq, never NMI.
  */
 export function __kmem_cache_free_bulk(cpu: Cpu, s: Cache, objects: Obj[]): void {
+  if (objects.length > 0 && has_bug(cpu, BUG_BULK_RECURSION)) {
+    free_to_pcs_bulk(cpu, s, objects.splice(0));
+    return;
+  }
   for (let last = objects.pop(); last !== undefined; last = objects.pop())
     free_detached_freelist(cpu, s, last, objects);
 }
@@ -109,6 +117,10 @@ export function kmem_cache_free_bulk(cpu: Cpu, s: Cache, size: number, p: Ptr<"o
     } else if (slab_free_hook(cpu, s, object, false)) {
       if (cache_has_sheaves(cpu, s) && can_free_to_pcs(cpu, slab)) local.push(object);
       else remote.push(object);
+      if (remote.length === PCS_BATCH_MAX && has_bug(cpu, BUG_BULK_FREE_LOST)) {
+        slab_free_bulk(cpu, s, remote.splice(0));
+        local.length = 0;
+      }
     }
   }
   free_to_pcs_bulk(cpu, s, local);

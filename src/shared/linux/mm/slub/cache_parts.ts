@@ -19,13 +19,12 @@ import { PerCpu } from "../../../layout/percpu.ts";
 import {
   KmemCache,
   KmemCachePerNode,
-  KmemCacheStats,
   NodeBarn,
   SlabGlobals,
   SlubCpu,
   SlubPercpuSheaves,
-  STAT_NAMES,
 } from "../../../layout/slab.ts";
+import { KmemCacheStats, STAT_NAMES } from "../../../layout/slab_stat.ts";
 import { SLAB_ALLOC_DEFAULT } from "../../../layout/slab_flags.ts";
 import { element, embedded, embedded_at, NULL, type Ptr } from "../../../mem/struct.ts";
 import { local_lock_init } from "../../sync/local_lock.ts";
@@ -37,6 +36,7 @@ import { pcs_destroy } from "./flush.ts";
 import { kfree, kmalloc_node, kmem_cache_alloc_node, kmem_cache_free, kmem_cache_zalloc } from "./kmalloc.ts";
 import { init_kmem_cache_node } from "./partial.ts";
 import { per_cpu_sheaves } from "./pcs.ts";
+import { cache_random_seq_destroy } from "./random_seq.ts";
 import { alloc_empty_sheaf, cache_has_sheaves } from "./sheaf.ts";
 import { get_node } from "./slab.ts";
 import { stat_sum } from "./stat.ts";
@@ -114,6 +114,7 @@ export function init_percpu_sheaves(cpu: Cpu, s: Cache): boolean {
 /** Frees what a cache consists of, as far as it is there. @kernel mm/slub.c */
 export function __kmem_cache_release(cpu: Cpu, s: Cache): void {
   const mem = cpu.mem;
+  cache_random_seq_destroy(cpu, s);
   const block = mem.read(s, CPU_SHEAVES);
   if (block !== NULL) {
     pcs_destroy(cpu, s);

@@ -18,13 +18,14 @@ import {
   SLAB_FREELIST_SHIFT,
   SLAB_FROZEN,
 } from "../../../layout/slab.ts";
+import { SLAB_STORE_USER } from "../../../layout/slab_flags.ts";
 import { ListHead, Spinlock } from "../../../layout/types.ts";
 import { container_of, embedded, embedded_at, NULL, type Ptr } from "../../../mem/struct.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { is_kfence_address, kfence_objects_of } from "../debug/kfence_pool.ts";
 import { pfn_to_page } from "../page_alloc/zone.ts";
 import { page_slab, slab_address } from "./slab.ts";
-import { word_inuse } from "./slab_word.ts";
+import { freelist_ptr, word_inuse } from "./slab_word.ts";
 
 const {
   type: TYPE,
@@ -36,11 +37,18 @@ const {
   slab_list: SLAB_LIST,
 } = Slab.offset;
 const { compound_head: COMPOUND_HEAD } = Page.offset;
-const { size: SIZE, offset: OFFSET, red_left_pad: RED_LEFT_PAD, per_node: PER_NODE } = KmemCache.offset;
+const {
+  size: SIZE,
+  offset: OFFSET,
+  red_left_pad: RED_LEFT_PAD,
+  per_node: PER_NODE,
+  flags: CACHE_FLAGS,
+} = KmemCache.offset;
 const { node: PER_NODE_NODE } = KmemCachePerNode.offset;
 const {
   list_lock: LIST_LOCK,
   partial: PARTIAL,
+  full: FULL,
   nr_partial: NR_PARTIAL,
   nr_slabs: NR_SLABS,
   total_objects: TOTAL_OBJECTS,
@@ -48,6 +56,8 @@ const {
 const { next: NEXT, prev: PREV } = ListHead.offset;
 const { next: FP_NEXT } = FreePointer.offset;
 const { val: VAL } = Spinlock.offset;
+
+type Complain = (what: string) => number;
 
 /** What a walk has seen. */
 export interface SlabCensus {
@@ -112,7 +122,8 @@ function check_slab(cpu: Cpu, s: Ptr<"kmem_cache">, slab: Ptr<"slab">, free: Set
   const base = slab_address(cpu, slab) + mem.peek(s, RED_LEFT_PAD);
   const size = mem.peek(s, SIZE);
   const complain = (what: string): number => problems.push(`slab 0x${slab.toString(16)}: ${what}`);
-  if (word & SLAB_FROZEN) complain("is frozen");
+  // Out of service after a failed check: all its objects count as used.
+  if (word & SLAB_FROZEN && word_inuse(word) !== objects) complain("is frozen");
   if (mem.peek(slab, FLAGS) & SL_locked) complain("slab_lock is held");
   const first = word >>> SLAB_FREELIST_SHIFT;
   let object = (first === 0 ? 0 : base + (first - 1) * size) as Ptr;
@@ -129,7 +140,8 @@ function check_slab(cpu: Cpu, s: Ptr<"kmem_cache">, slab: Ptr<"slab">, free: Set
     }
     free.add(object);
     length++;
-    object = mem.peek((object + mem.peek(s, OFFSET)) as Ptr<"free_pointer">, FP_NEXT);
+    const slot = (object + mem.peek(s, OFFSET)) as Ptr<"free_pointer">;
+    object = freelist_ptr(cpu, s, slot, mem.peek(slot, FP_NEXT));
   }
   if (word_inuse(word) !== objects - length) {
     complain(`inuse ${word_inuse(word)}, but ${length} of ${objects} objects are on the freelist`);
@@ -180,6 +192,7 @@ function check_node(
       complain(`slab 0x${slab.toString(16)} has free objects, but is not on the partial list`);
     }
   }
+  if (mem.peek(s, CACHE_FLAGS) & SLAB_STORE_USER) check_full(cpu, n, own, complain);
   const objects = own.reduce((sum, slab) => sum + mem.peek(slab, OBJECTS), 0);
   const compare = (what: string, counter: number, found: number): void => {
     if (counter !== found) complain(`${what} is ${counter}, but there are ${found}`);
@@ -187,4 +200,23 @@ function check_node(
   compare("nr_partial", mem.peek(n, NR_PARTIAL), linked.size);
   compare("nr_slabs", mem.peek(n, NR_SLABS), own.length);
   compare("total_objects", mem.peek(n, TOTAL_OBJECTS), objects);
+}
+
+/** With SLAB_STORE_USER a full slab is on the list of full ones, unless it is out of service. */
+function check_full(cpu: Cpu, n: Ptr<"kmem_cache_node">, own: readonly Ptr<"slab">[], complain: Complain): void {
+  const { mem } = cpu;
+  const full = new Set(
+    own.filter((slab) => {
+      const word = mem.peek(slab, COUNTERS);
+      return word >>> SLAB_FREELIST_SHIFT === 0 && (word & SLAB_FROZEN) === 0;
+    }),
+  );
+  const head = embedded(n, FULL);
+  for (let entry = mem.peek(head, NEXT); entry !== head; entry = mem.peek(entry, NEXT)) {
+    const slab = container_of(entry, SLAB_LIST);
+    if (full.delete(slab)) continue;
+    complain(`list of full slabs holds 0x${slab.toString(16)}, which is none, or twice`);
+    return;
+  }
+  for (const slab of full) complain(`full slab 0x${slab.toString(16)} is not on the list of full slabs`);
 }

@@ -5,7 +5,8 @@
  * Takes no lock and makes no step (peek only). Sheaves on their way through RCU or a deferred list are not seen here:
  * with such about, their objects count as used.
  */
-import { KmemCache, KmemCachePerNode, NodeBarn, SlabSheaf, SlubPercpuSheaves, STAT } from "../../../layout/slab.ts";
+import { KmemCache, KmemCachePerNode, NodeBarn, SlabSheaf, SlubPercpuSheaves } from "../../../layout/slab.ts";
+import { STAT } from "../../../layout/slab_stat.ts";
 import { ListHead, LocalTrylock, Spinlock } from "../../../layout/types.ts";
 import { container_of, element, embedded, embedded_at, NULL, type Ptr } from "../../../mem/struct.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";

@@ -21,7 +21,8 @@ import { point } from "../../../cpu/trace.ts";
 import { CB } from "../../../layout/callbacks.ts";
 import { Globals } from "../../../layout/globals.ts";
 import { POINT } from "../../../layout/points.ts";
-import { SlabGlobals, SlabSheaf, SlubPercpuSheaves, STAT } from "../../../layout/slab.ts";
+import { SlabGlobals, SlabSheaf, SlubPercpuSheaves } from "../../../layout/slab.ts";
+import { STAT } from "../../../layout/slab_stat.ts";
 import { O_SHEAF, O_TRANSIT } from "../../../mem/oracle.ts";
 import { container_of, element, embedded, NULL, type Ptr } from "../../../mem/struct.ts";
 import { flush_work, init_work, queue_work_on } from "../../kernel/workqueue.ts";
@@ -34,6 +35,7 @@ import { per_cpu_sheaves, this_cpu_sheaves } from "./pcs.ts";
 import { cache_has_sheaves, free_empty_sheaf, oracle_move_slots, sheaf_flush_unused, sheaf_slot } from "./sheaf.ts";
 import { slab_lockdep_assert_held } from "./assert_held.ts";
 import { stat } from "./stat.ts";
+import { pcs_unlocked_window } from "./window.ts";
 
 const {
   lock: LOCK,
@@ -74,7 +76,7 @@ function __sheaf_flush_main_batch(cpu: Cpu, s: Cache, pcs: Pcs): number {
     mem.write(main, SIZE, left);
   }
   local_unlock(cpu, embedded(pcs, LOCK));
-  point(cpu, POINT.pcs_unlocked_window);
+  pcs_unlocked_window(cpu);
   __kmem_cache_free_bulk(cpu, s, objects);
   stat(cpu, s, STAT.SHEAF_FLUSH, batch);
   return left;

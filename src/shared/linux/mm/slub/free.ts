@@ -15,14 +15,17 @@
  *
  * Context: any but NMI, no sheaf or barn lock needed. Lock order: list_lock; zone->lock after it is dropped.
  */
-import { KmemCache, STAT } from "../../../layout/slab.ts";
+import { KmemCache } from "../../../layout/slab.ts";
+import { STAT } from "../../../layout/slab_stat.ts";
 import { O_DEFERRED, O_FREELIST, O_KEPT, O_SHEAF, O_TRANSIT } from "../../../mem/oracle.ts";
 import type { Ptr } from "../../../mem/struct.ts";
 import { bug } from "../../../cpu/bug.ts";
 import { describe_context, in_nmi } from "../../../cpu/context.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { oracle_move } from "../../../cpu/oracle.ts";
-import { discard_slab } from "./new_slab.ts";
+import { kmem_cache_debug } from "./debug_flags.ts";
+import { free_to_partial_list } from "./debug_free.ts";
+import { discard_slab } from "./free_slab.ts";
 import {
   add_partial,
   lock_node,
@@ -58,6 +61,10 @@ type Cache = Ptr<"kmem_cache">;
 export function __slab_free(cpu: Cpu, s: Cache, slab: Ptr<"slab">, head: Ptr, tail: Ptr, cnt: number): void {
   if (in_nmi(cpu)) bug(cpu, `__slab_free() in ${describe_context(cpu)}`);
   if (cnt === 1) oracle_move(cpu, head, FREED_FROM, O_FREELIST);
+  if (kmem_cache_debug(cpu, s)) {
+    free_to_partial_list(cpu, s, slab, head, tail, cnt);
+    return;
+  }
   for (;;) {
     const word = slab_word(cpu, slab);
     const was_full = word_full(word);

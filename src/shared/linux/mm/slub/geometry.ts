@@ -26,6 +26,7 @@ import {
 import type { Ptr } from "../../../mem/struct.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { get_order } from "../page_alloc/zone.ts";
+import { without_higher_order } from "./debug_flags.ts";
 import { KMALLOC_SIZES, kmalloc_size_index } from "./size_class.ts";
 import { oo_make } from "./slab.ts";
 
@@ -47,6 +48,9 @@ export interface CacheRequest {
   readonly freeptr_offset?: number | undefined;
   /** At least so many slots in a sheaf. */
   readonly sheaf_capacity?: number | undefined;
+  /** Usercopy region. */
+  readonly useroffset?: number;
+  readonly usersize?: number;
 }
 /** What follows from it: fields of struct kmem_cache under their names. */
 export interface CacheGeometry {
@@ -170,7 +174,7 @@ export function calculate_sizes(request: CacheRequest, nr_cpus: number, tiny: bo
   };
 }
 
-const { nr_cpus: NR_CPUS, tiny: TINY } = Globals.offset;
+const { nr_cpus: NR_CPUS, tiny: TINY, nocmpxchg: NOCMPXCHG } = Globals.offset;
 const {
   flags: FLAGS,
   object_size: OBJECT_SIZE,
@@ -188,9 +192,14 @@ const {
 /** Writes the geometry of a new cache to it. @returns false: there is none. @context Any; the cache is not yet visible. */
 export function init_cache_geometry(cpu: Cpu, s: Ptr<"kmem_cache">, request: CacheRequest): boolean {
   const mem = cpu.mem;
-  const g = calculate_sizes(request, mem.peek(cpu.globals, NR_CPUS), mem.peek(cpu.globals, TINY) !== 0);
+  const calculate = (flags: number): CacheGeometry | undefined =>
+    calculate_sizes({ ...request, flags }, mem.peek(cpu.globals, NR_CPUS), mem.peek(cpu.globals, TINY) !== 0);
+  let g = calculate(request.flags);
   if (g === undefined) return false;
-  mem.init(s, FLAGS, g.flags);
+  const flags = without_higher_order(cpu, request.flags, request.object_size, g.size);
+  if (flags !== request.flags) g = calculate(flags);
+  if (g === undefined) return false;
+  mem.init(s, FLAGS, mem.peek(cpu.globals, NOCMPXCHG) === 0 ? g.flags : g.flags & ~__CMPXCHG_DOUBLE);
   mem.init(s, OBJECT_SIZE, g.object_size);
   mem.init(s, SIZE, g.size);
   mem.init(s, INUSE, g.inuse);

@@ -6,6 +6,7 @@
  *   NONE -> FREELIST                              alloc_from_new_slab(), just before the slab can be seen
  *   FREELIST -> TRANSIT                           whoever pops it: partial list, new slab, refill
  *   TRANSIT -> SHEAF                              whoever stores it in a sheaf
+ *   SHEAF, TRANSIT -> PREFILLED, and back         a sheaf is handed out, used or returned (prefill.ts)
  *   SHEAF, TRANSIT -> USER                        slab_post_alloc_hook()
  *   USER -> TRANSIT                               slab_free_hook(), kfree_nolock_hook()
  *   RCU_SHEAF, KRC, USER -> TRANSIT               slab_free_hook(after_rcu_delay)
@@ -32,6 +33,7 @@ import { EV_ALLOC, EV_FREE, trace } from "../../../cpu/trace.ts";
 import { FREE, FREE_END, hooks_enabled, POST_ALLOC, run_hooks } from "../debug/facilities.ts";
 import { PATH } from "../debug/facility.ts";
 import { POISON_FREE, want_init_on_free, wipe_freed_object } from "../debug/init_on_free.ts";
+import { user_size } from "./orig_size.ts";
 
 const { object_size: OBJECT_SIZE, offset: OFFSET, inuse: INUSE } = KmemCache.offset;
 const { poison_free: POISON_FREE_ON } = Globals.offset;
@@ -61,7 +63,7 @@ export function slab_post_alloc_hook(
   alloc_flags: number,
   object: Ptr<"object">,
 ): Ptr<"object"> {
-  if (gfp & __GFP_ZERO) cpu.mem.fill(object, cpu.mem.read(s, OBJECT_SIZE), 0);
+  if (gfp & __GFP_ZERO) cpu.mem.fill(object, user_size(cpu, s, object, cpu.mem.read(s, OBJECT_SIZE)), 0);
   if (!cpu.checked) return object;
   oracle_move(cpu, object, O_SHEAF | O_TRANSIT, O_USER);
   trace(cpu, EV_ALLOC, object, s);
@@ -100,13 +102,14 @@ function free_hooks(cpu: Cpu, s: Ptr<"kmem_cache">, object: Ptr, from: number, p
   oracle_move(cpu, object, from, O_TRANSIT);
   trace(cpu, EV_FREE, object, s);
   poison_freed_object(cpu, s, object);
-  return !hooks || run_hooks(cpu, FREE_END, path, s, object, cpu.mem.peek(s, OBJECT_SIZE));
+  if (!hooks) return true;
+  return run_hooks(cpu, FREE_END, path, s, object, user_size(cpu, s, object, cpu.mem.peek(s, OBJECT_SIZE)));
 }
 
 /** Marks freed memory, so that whoever still uses it is found out; not where it is to be cleared. @context Any */
 function poison_freed_object(cpu: Cpu, s: Ptr<"kmem_cache">, object: Ptr): void {
   if (cpu.mem.peek(cpu.globals, POISON_FREE_ON) === 0 || want_init_on_free(cpu)) return;
-  wipe_freed_object(cpu, s, object, POISON_FREE);
+  wipe_freed_object(cpu, s, object, POISON_FREE, user_size(cpu, s, object, cpu.mem.peek(s, OBJECT_SIZE)));
 }
 
 /** Is the free pointer behind the object rather than in it? @kernel mm/slub.c */

@@ -13,12 +13,13 @@
  * if there are vectors.
  */
 import { assert, bug } from "../../../cpu/bug.ts";
+import { has_bug } from "../../../cpu/bugs.ts";
 import { bind_callback } from "../../../cpu/callback_table.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
+import { BUG_DOUBLE_BOOTSTRAP } from "../../../layout/bugs.ts";
 import { CB } from "../../../layout/callbacks.ts";
 import { GFP_KERNEL, NUMA_NO_NODE } from "../../../layout/gfp.ts";
-import { HOOK_MEMCG } from "../../../layout/debug.ts";
-import { Globals, KB_OBJ_EXT_RECURSION } from "../../../layout/globals.ts";
+import { Globals } from "../../../layout/globals.ts";
 import { Page, PGTY_percpu } from "../../../layout/page.ts";
 import {
   KmemCache,
@@ -33,50 +34,39 @@ import {
   SlabGlobals,
   SlubPercpuSheaves,
 } from "../../../layout/slab.ts";
-import {
-  SLAB_ACCOUNT,
-  SLAB_ALLOC_DEFAULT,
-  SLAB_HWCACHE_ALIGN,
-  SLAB_KMALLOC,
-  SLAB_NO_OBJ_EXT,
-  SLAB_NO_SHEAVES,
-  SLAB_RECLAIM_ACCOUNT,
-} from "../../../layout/slab_flags.ts";
-import { element, embedded, embedded_at, NULL, type Ptr } from "../../../mem/struct.ts";
+import { SLAB_ALLOC_DEFAULT, SLAB_HWCACHE_ALIGN, SLAB_NO_SHEAVES } from "../../../layout/slab_flags.ts";
+import { ListHead } from "../../../layout/types.ts";
+import { container_of, embedded, embedded_at, NULL, type Ptr } from "../../../mem/struct.ts";
 import { INIT_LIST_HEAD } from "../../lib/list.ts";
 import { LC } from "../../sync/lockdep.ts";
 import { mutex_init } from "../../sync/mutex.ts";
+import { spin_lock_init } from "../../sync/spinlock.ts";
 import { alloc_frozen_pages } from "../page_alloc/page_alloc.ts";
-import { get_order, page_address } from "../page_alloc/zone.ts";
-import { create_cache, do_kmem_cache_create } from "./cache.ts";
+import { get_order, node_has_memory, page_address } from "../page_alloc/zone.ts";
+import { do_kmem_cache_create } from "./cache.ts";
 import { alloc_node_barn, percpu_block_size } from "./cache_parts.ts";
+import { slub_cpu_dead } from "./cpu_dead.ts";
 import { flush_cpu_sheaves } from "./flush.ts";
 import { calculate_sheaf_capacity } from "./geometry.ts";
-import { bind_new_slab } from "./new_slab.ts";
+import { create_kmalloc_caches } from "./kmalloc_caches.ts";
+import { bind_free_slab } from "./free_slab.ts";
 import { bind_obj_exts } from "./obj_exts.ts";
 import { init_kmem_cache_node } from "./partial.ts";
 import { per_cpu_sheaves } from "./pcs.ts";
+import { freelists_are_random, init_cache_random_seq, init_slab_rnd_state } from "./random_seq.ts";
 import { bind_rcu_debug } from "./rcu_debug.ts";
 import { __alloc_empty_sheaf, cache_has_sheaves } from "./sheaf.ts";
-import {
-  KMALLOC_CGROUP,
-  KMALLOC_DMA,
-  KMALLOC_NO_OBJ_EXT,
-  KMALLOC_NORMAL,
-  KMALLOC_RECLAIM,
-  KMALLOC_SIZES,
-  kmalloc_cache,
-} from "./size_class.ts";
+import { kmalloc_cache } from "./size_class.ts";
 
-const { slab: SLAB, tiny: TINY } = Globals.offset;
+const { slab: SLAB, tiny: TINY, kmalloc_partitions: KMALLOC_PARTITIONS } = Globals.offset;
 const {
   slab_mutex: SLAB_MUTEX,
   flush_lock: FLUSH_LOCK,
+  object_map_lock: OBJECT_MAP_LOCK,
   slab_caches: SLAB_CACHES,
   kmem_cache: KMEM_CACHE,
   kmem_cache_node: KMEM_CACHE_NODE,
   percpu: PERCPU,
-  kmalloc_caches: KMALLOC_CACHES,
   boot_caches: BOOT_CACHES,
   boot_nodes: BOOT_NODES,
   slab_state: SLAB_STATE,
@@ -87,7 +77,10 @@ const {
   size: SIZE,
   object_size: OBJECT_SIZE,
   sheaf_capacity: SHEAF_CAPACITY,
+  refcount: REFCOUNT,
+  list: LIST,
 } = KmemCache.offset;
+const { next: NEXT } = ListHead.offset;
 const { node: NODE } = KmemCachePerNode.offset;
 const { main: MAIN } = SlubPercpuSheaves.offset;
 const { type: TYPE } = Page.offset;
@@ -97,7 +90,8 @@ type Cache = Ptr<"kmem_cache">;
 /** Binds this layer's callback numbers. Once per thread. */
 export function bind_slub(): void {
   bind_callback(CB.flush_cpu_sheaves, flush_cpu_sheaves);
-  bind_new_slab();
+  bind_callback(CB.slub_cpu_dead, slub_cpu_dead);
+  bind_free_slab();
   bind_obj_exts();
   bind_rcu_debug();
 }
@@ -109,11 +103,22 @@ export function kmem_cache_init(cpu: Cpu): void {
   assert(cpu, mem.read(slab, SLAB_STATE) === SLAB_STATE_DOWN, "kmem_cache_init() runs twice");
   mutex_init(cpu, embedded(slab, SLAB_MUTEX), LC.slab_mutex);
   mutex_init(cpu, embedded(slab, FLUSH_LOCK), LC.flush_lock);
+  spin_lock_init(cpu, embedded(slab, OBJECT_MAP_LOCK), LC.object_map_lock);
   INIT_LIST_HEAD(cpu, embedded(slab, SLAB_CACHES));
   create_boot_caches(cpu, slab);
   create_kmalloc_caches(cpu, slab);
+  if (freelists_are_random(cpu)) init_freelist_randomization(cpu, slab);
   bootstrap_kmalloc_sheaves(cpu);
   mem.write(slab, SLAB_STATE, SLAB_STATE_UP);
+}
+
+/** Those that were created before kmalloc() worked. Slabs that they have by now are in order. @kernel mm/slub.c */
+function init_freelist_randomization(cpu: Cpu, slab: Ptr<"slab_globals">): void {
+  init_slab_rnd_state(cpu);
+  const head = embedded(slab, SLAB_CACHES);
+  for (let entry = cpu.mem.read(head, NEXT); entry !== head; entry = cpu.mem.read(entry, NEXT)) {
+    assert(cpu, init_cache_random_seq(cpu, container_of(entry, LIST)), "no memory for the order of a cache's objects");
+  }
 }
 
 /** The caches that all caches need, in the order in which they need each other. @kernel mm/slub.c, create_boot_cache() */
@@ -133,6 +138,7 @@ function create_boot_caches(cpu: Cpu, slab: Ptr<"slab_globals">): void {
     if (!do_kmem_cache_create(cpu, s, name, request, (blocks + index * block_size) as Ptr)) {
       bug(cpu, `no memory for the cache ${name}`);
     }
+    mem.init(s, REFCOUNT, -1); // Never merged.
     return s;
   };
   mem.write(slab, KMEM_CACHE_NODE, create(0, "kmem_cache_node", KmemCacheNode.size));
@@ -143,57 +149,20 @@ function create_boot_caches(cpu: Cpu, slab: Ptr<"slab_globals">): void {
 /** The cache of node structures cannot allocate its own. @kernel mm/slub.c, early_kmem_cache_node_alloc() */
 function install_boot_nodes(cpu: Cpu, slab: Ptr<"slab_globals">, s: Cache): void {
   for (let node = 0; node < cpu.map.shape.nodes; node++) {
+    if (!node_has_memory(cpu, node)) continue;
     const n = embedded_at(slab, BOOT_NODES, node, KmemCacheNode.size);
     init_kmem_cache_node(cpu, n);
     cpu.mem.init(embedded_at(s, PER_NODE, node, KmemCachePerNode.size), NODE, n);
   }
 }
 
-/** "64", "1k": how a size reads in the name of a cache. */
-function size_name(size: number): string {
-  return size >= 1024 ? `${size / 1024}k` : `${size}`;
-}
-/** Do extension vectors exist, and lie in buckets of their own? */
-function has_obj_exts(cpu: Cpu): boolean {
-  const { hooks, kernel_behaviour } = Globals.offset;
-  return (
-    (cpu.mem.peek(cpu.globals, hooks) & HOOK_MEMCG) !== 0 &&
-    (cpu.mem.peek(cpu.globals, kernel_behaviour) & KB_OBJ_EXT_RECURSION) === 0
-  );
-}
-/** @kernel mm/slab_common.c */
-function create_kmalloc_caches(cpu: Cpu, slab: Ptr<"slab_globals">): void {
-  const sets = [
-    { type: KMALLOC_NORMAL, prefix: "kmalloc", flags: SLAB_KMALLOC },
-    { type: KMALLOC_RECLAIM, prefix: "kmalloc-rcl", flags: SLAB_KMALLOC | SLAB_RECLAIM_ACCOUNT },
-    { type: KMALLOC_CGROUP, prefix: "kmalloc-cg", flags: SLAB_KMALLOC | SLAB_ACCOUNT },
-    { type: KMALLOC_NO_OBJ_EXT, prefix: "kmalloc-no-objext", flags: SLAB_KMALLOC | SLAB_NO_OBJ_EXT },
-  ];
-  const tiny = cpu.mem.peek(cpu.globals, TINY) !== 0;
-  for (let bucket = 1; bucket < NR_KMALLOC_BUCKETS; bucket++) {
-    const object_size = KMALLOC_SIZES[bucket];
-    for (const { type, prefix, flags } of sets) {
-      if (type === KMALLOC_NO_OBJ_EXT ? !has_obj_exts(cpu) : type !== KMALLOC_NORMAL && tiny) {
-        set_kmalloc_cache(cpu, slab, type, bucket, kmalloc_cache(cpu, KMALLOC_NORMAL, bucket));
-        continue;
-      }
-      const s = create_cache(cpu, `${prefix}-${size_name(object_size)}`, { object_size, flags });
-      assert(cpu, s !== NULL, `no memory for the cache ${prefix}-${object_size}`);
-      set_kmalloc_cache(cpu, slab, type, bucket, s);
-    }
-    set_kmalloc_cache(cpu, slab, KMALLOC_DMA, bucket, kmalloc_cache(cpu, KMALLOC_NORMAL, bucket));
-  }
-}
-function set_kmalloc_cache(cpu: Cpu, slab: Ptr<"slab_globals">, type: number, bucket: number, s: Cache): void {
-  cpu.mem.write(slab, element(KMALLOC_CACHES, type * NR_KMALLOC_BUCKETS + bucket), s);
-}
-
 /** @kernel mm/slub.c */
 function bootstrap_kmalloc_sheaves(cpu: Cpu): void {
-  for (let type = 0; type < NR_KMALLOC_TYPES; type++) {
+  const partitions = cpu.mem.peek(cpu.globals, KMALLOC_PARTITIONS);
+  for (let type = 0; type < NR_KMALLOC_TYPES + partitions; type++) {
     for (let bucket = 1; bucket < NR_KMALLOC_BUCKETS; bucket++) {
       const s = kmalloc_cache(cpu, type, bucket);
-      if (!cache_has_sheaves(cpu, s)) bootstrap_cache_sheaves(cpu, s);
+      if (!cache_has_sheaves(cpu, s) || has_bug(cpu, BUG_DOUBLE_BOOTSTRAP)) bootstrap_cache_sheaves(cpu, s);
     }
   }
 }

@@ -11,12 +11,13 @@
  * Differs: no mempolicy. A free to the wrong cache is always noticed (the kernel needs a debug flag or hardening): it
  * warns and leaks.
  */
-import { bug, warn } from "../../../cpu/bug.ts";
+import { bug } from "../../../cpu/bug.ts";
 import { describe_context, in_nmi } from "../../../cpu/context.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { oracle_allow_nolock } from "../../../cpu/oracle.ts";
 import { __GFP_ZERO, NUMA_NO_NODE } from "../../../layout/gfp.ts";
-import { KMEM_CACHE_ALIVE, KmemCache, Slab, STAT } from "../../../layout/slab.ts";
+import { KMEM_CACHE_ALIVE, KmemCache, Slab } from "../../../layout/slab.ts";
+import { STAT } from "../../../layout/slab_stat.ts";
 import {
   alloc_flags_allow_spinning,
   SLAB_ALLOC_DEFAULT,
@@ -29,6 +30,7 @@ import {
 import { NULL, type Ptr } from "../../../mem/struct.ts";
 import { alloc_elsewhere, hooks_enabled } from "../debug/facilities.ts";
 import { is_kfence_address, kfence_ksize } from "../debug/kfence_pool.ts";
+import { should_failslab } from "./failslab.ts";
 import { __slab_free } from "./free.ts";
 import {
   alloc_path,
@@ -39,11 +41,13 @@ import {
 } from "./hooks.ts";
 import { __kmalloc_large_node, free_large_kmalloc, large_kmalloc_size } from "./large_kmalloc.ts";
 import { __kmalloc_nolock } from "./nolock.ts";
+import { skip_orig_size_check } from "./orig_size.ts";
 import { alloc_from_pcs, can_free_to_pcs, free_to_pcs } from "./pcs.ts";
 import { KMALLOC_MAX_CACHE_SIZE, kmalloc_slab, ZERO_OR_NULL_PTR, ZERO_SIZE_PTR } from "./size_class.ts";
 import { virt_to_slab } from "./slab.ts";
 import { ___slab_alloc } from "./slab_alloc.ts";
 import { stat } from "./stat.ts";
+import { warn_free_bad_obj } from "./wrong_cache.ts";
 
 const { alive: ALIVE, flags: FLAGS, size: SIZE, object_size: OBJECT_SIZE, inuse: INUSE } = KmemCache.offset;
 const { slab_cache: SLAB_CACHE } = Slab.offset;
@@ -65,6 +69,7 @@ export function assert_alive(cpu: Cpu, s: Cache): void {
  * @kernel  mm/slub.c
  * @param   node        preferred node; NUMA_NO_NODE: this CPU's.
  * @param   hook_flags  alloc_flags that the facilities get to see.
+ * @param   orig_size   what kmalloc() was asked for, for debugged caches; 0: all of the object.
  * @returns NULL: no memory.
  * @context Hardirq, or Task if gfp may block.
  */
@@ -75,25 +80,35 @@ function slab_alloc_node(
   node: number,
   alloc_flags: number,
   hook_flags = alloc_flags,
+  orig_size = 0,
 ): Obj {
   if (cpu.checked) {
     slab_pre_alloc_hook(cpu, gfp);
     assert_alive(cpu, s);
-    if (hooks_enabled(cpu)) return alloc_with_hooks(cpu, s, gfp, node, alloc_flags, hook_flags);
+    if (hooks_enabled(cpu)) return alloc_with_hooks(cpu, s, gfp, node, alloc_flags, hook_flags, orig_size);
   }
   let object = alloc_from_pcs(cpu, s, gfp, alloc_flags, node);
-  if (object === NULL) object = ___slab_alloc(cpu, s, gfp, node, alloc_flags);
+  if (object === NULL) object = ___slab_alloc(cpu, s, gfp, node, alloc_flags, orig_size);
   if (object !== NULL && (cpu.checked || gfp & ZERO)) {
     return slab_post_alloc_hook(cpu, s, gfp, hook_flags, object);
   }
   return object;
 }
 /** The same with debugging or accounting facilities. They may have the object from elsewhere. */
-function alloc_with_hooks(cpu: Cpu, s: Cache, gfp: number, node: number, alloc_flags: number, hook_flags: number): Obj {
+function alloc_with_hooks(
+  cpu: Cpu,
+  s: Cache,
+  gfp: number,
+  node: number,
+  alloc_flags: number,
+  hook_flags: number,
+  orig_size: number,
+): Obj {
+  if (should_failslab(cpu, s, gfp)) return NULL;
   let object = alloc_elsewhere(cpu, alloc_path(hook_flags), s, gfp);
   if (object === NULL) {
     object = alloc_from_pcs(cpu, s, gfp, alloc_flags, node);
-    if (object === NULL) object = ___slab_alloc(cpu, s, gfp, node, alloc_flags);
+    if (object === NULL) object = ___slab_alloc(cpu, s, gfp, node, alloc_flags, orig_size);
     if (object === NULL) return NULL;
     maybe_wipe_obj_freeptr(cpu, s, object);
   }
@@ -133,6 +148,10 @@ export function kmalloc(cpu: Cpu, size: number, gfp: number): Obj {
 export function kzalloc(cpu: Cpu, size: number, gfp: number): Obj {
   return kmalloc_flags(cpu, size, gfp | __GFP_ZERO, SLAB_ALLOC_DEFAULT, NUMA_NO_NODE);
 }
+/** kmalloc() of `size` bytes where the cache is known. @kernel mm/slub.c, __kmalloc_cache_noprof() @context as kmalloc() */
+export function __kmalloc_cache(cpu: Cpu, s: Cache, gfp: number, size: number): Obj {
+  return slab_alloc_node(cpu, s, gfp, NUMA_NO_NODE, SLAB_ALLOC_DEFAULT, SLAB_ALLOC_DEFAULT, size);
+}
 /** kmalloc(), from `node` if possible. */
 export function kmalloc_node(cpu: Cpu, size: number, gfp: number, node: number): Obj {
   return kmalloc_flags(cpu, size, gfp, SLAB_ALLOC_DEFAULT, node);
@@ -149,7 +168,7 @@ export function kmalloc_flags(cpu: Cpu, size: number, gfp: number, alloc_flags: 
     return __kmalloc_large_node(cpu, size, gfp, node);
   }
   if (size === 0) return ZERO_SIZE_PTR;
-  return slab_alloc_node(cpu, kmalloc_slab(cpu, size, gfp, alloc_flags), gfp, node, alloc_flags);
+  return slab_alloc_node(cpu, kmalloc_slab(cpu, size, gfp, alloc_flags), gfp, node, alloc_flags, alloc_flags, size);
 }
 
 /**
@@ -179,11 +198,8 @@ export function kfree(cpu: Cpu, object: Ptr): void {
 export function kmem_cache_free(cpu: Cpu, s: Cache, object: Ptr): void {
   if (cpu.checked && in_nmi(cpu)) bad_context(cpu, "kmem_cache_free() in NMI");
   const slab = virt_to_slab(cpu, object);
-  if (slab === NULL || cpu.mem.read(slab, SLAB_CACHE) !== s) wrong_cache(cpu, s, object);
+  if (slab === NULL || cpu.mem.read(slab, SLAB_CACHE) !== s) warn_free_bad_obj(cpu, s, slab, object);
   else slab_free(cpu, s, slab, object);
-}
-function wrong_cache(cpu: Cpu, s: Cache, object: Ptr): void {
-  warn(cpu, `kmem_cache_free(${s}, ${object}): the object is not from that cache`);
 }
 function bad_context(cpu: Cpu, what: string): never {
   return bug(cpu, `${what} (${describe_context(cpu)})`);
@@ -197,6 +213,7 @@ export function ksize(cpu: Cpu, object: Ptr): number {
   if (is_kfence_address(cpu, object)) return kfence_ksize(cpu, object);
   const s = cpu.mem.read(slab, SLAB_CACHE);
   const flags = cpu.mem.read(s, FLAGS);
+  skip_orig_size_check(cpu, s, object); // Who asks may use all of it.
   if (flags & (SLAB_RED_ZONE | SLAB_POISON)) return cpu.mem.read(s, OBJECT_SIZE);
   // What lies behind `inuse` is the free pointer, which RCU readers' protection needs, or tracking data.
   if (flags & (SLAB_TYPESAFE_BY_RCU | SLAB_STORE_USER)) return cpu.mem.read(s, INUSE);

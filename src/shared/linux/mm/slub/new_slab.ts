@@ -1,36 +1,45 @@
 /**
- * New slabs, and slabs that go back to the page allocator. mm/slub.c; spec slub 1.9, 3.4.
+ * New slabs. How they end: free_slab.ts. mm/slub.c; spec slub 1.9, 3.4.
  *
- *   new_slab                 pages become a slab that nobody else sees; no freelist yet, not counted
- *   alloc_from_new_slab      hand out objects, link the rest, publish on the partial list, count
- *   free_new_slab_nolock     throw it away unpublished: not counted, so nothing is taken back (slub B2)
- *   discard_slab, free_slab  an empty slab that is on no list: uncount, release, after a grace period if need be
+ *   new_slab             pages become a slab that nobody else sees; no freelist yet, not counted
+ *   alloc_from_new_slab  hand out objects, link the rest, publish on the partial list, count
  *
- * Context: as the alloc flags say for allocation; any but NMI for release. Lock order: list_lock inside, pages outside it.
+ * Context: as the alloc flags say. Lock order: list_lock inside, pages outside it.
  *
- * Differs: objects are linked in address order; there is no freelist randomisation, so no random number is drawn. gfp
- * only matters for __GFP_THISNODE: there is no reclaim to be asked for or kept away.
+ * Differs: there is no reclaim. What matters of gfp is the node, reserves, whether kswapd is woken, and who may not fail.
  */
-import { __GFP_ZERO } from "../../../layout/gfp.ts";
-import { CB } from "../../../layout/callbacks.ts";
-import { PGTY_frozen, PGTY_slab } from "../../../layout/page.ts";
-import { KmemCache, ObjectArray, Slab, STAT } from "../../../layout/slab.ts";
-import { alloc_flags_allow_spinning, SLAB_TYPESAFE_BY_RCU } from "../../../layout/slab_flags.ts";
+import {
+  __GFP_NOFAIL,
+  __GFP_NOMEMALLOC,
+  __GFP_NORETRY,
+  __GFP_NOWARN,
+  __GFP_RECLAIM,
+  __GFP_ZERO,
+  gfpflags_allow_blocking,
+} from "../../../layout/gfp.ts";
+import { PGTY_slab } from "../../../layout/page.ts";
+import { KmemCache, ObjectArray, SL_pfmemalloc, Slab } from "../../../layout/slab.ts";
+import { STAT } from "../../../layout/slab_stat.ts";
+import { alloc_flags_allow_spinning } from "../../../layout/slab_flags.ts";
 import { O_FREELIST, O_NONE, O_TRANSIT } from "../../../mem/oracle.ts";
-import { container_of, element, embedded, NULL, type Ptr } from "../../../mem/struct.ts";
+import { element, NULL, type Ptr } from "../../../mem/struct.ts";
 import { warn } from "../../../cpu/bug.ts";
-import { bind_callback, invoke } from "../../../cpu/callback_table.ts";
+import { invoke } from "../../../cpu/callback_table.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
-import { oracle_move, oracle_slab } from "../../../cpu/oracle.ts";
-import { call_rcu } from "../../rcu/tree.ts";
+import { oracle_move } from "../../../cpu/oracle.ts";
 import { hooks_enabled } from "../debug/facilities.ts";
 import { kasan_poison_slab } from "../debug/kasan.ts";
-import { alloc_frozen_pages, free_frozen_pages } from "../page_alloc/page_alloc.ts";
-import { alloc_frozen_pages_nolock, free_frozen_pages_nolock } from "../page_alloc/page_alloc_nolock.ts";
-import { account_slab, free_slab_obj_exts } from "./obj_exts.ts";
-import { add_partial, BUSY, dec_slabs_node, inc_slabs_node, lock_node_if, unlock_node } from "./partial.ts";
-import { get_node, index_to_obj, oo_objects, oo_order, page_slab, slab_nid, slab_page } from "./slab.ts";
+import { alloc_frozen_pages } from "../page_alloc/page_alloc.ts";
+import { alloc_frozen_pages_nolock } from "../page_alloc/page_alloc_nolock.ts";
+import { setup_slab_debug } from "./debug_alloc.ts";
+import { kmem_cache_debug } from "./debug_flags.ts";
+import { free_new_slab_nolock } from "./free_slab.ts";
+import { account_slab } from "./obj_exts.ts";
+import { add_partial, BUSY, inc_slabs_node, lock_node_if, unlock_node } from "./partial.ts";
+import { next_slab_obj, slab_obj_at, slab_obj_iter } from "./random_seq.ts";
+import { get_node, index_to_obj, oo_objects, oo_order, page_slab, report_objects, slab_nid } from "./slab.ts";
 import { make_word, set_freepointer } from "./slab_word.ts";
+import { slot_of } from "./slot.ts";
 import { stat } from "./stat.ts";
 
 const {
@@ -39,19 +48,12 @@ const {
   slab_cache: SLAB_CACHE,
   counters: COUNTERS,
   objects: OBJECTS,
-  order: ORDER,
   obj_exts: OBJ_EXTS,
-  rcu_head: RCU_HEAD,
 } = Slab.offset;
-const { oo: OO, min: MIN, ctor: CTOR, size: SIZE, flags: FLAGS } = KmemCache.offset;
+const { oo: OO, min: MIN, ctor: CTOR } = KmemCache.offset;
 const { slots: SLOTS } = ObjectArray.offset;
 
 type Cache = Ptr<"kmem_cache">;
-
-/** Binds what a grace period calls. Once per thread. */
-export function bind_new_slab(): void {
-  bind_callback(CB.rcu_free_slab, rcu_free_slab);
-}
 
 /**
  * new_slab() - make a slab of the preferred order, or of the smallest possible one.
@@ -66,19 +68,20 @@ export function new_slab(cpu: Cpu, s: Cache, gfp: number, alloc_flags: number, n
   if (gfp & __GFP_ZERO && mem.read(s, CTOR) !== 0) warn(cpu, `cache ${s} has a constructor, but is asked for zeroes`);
   const allow_spin = alloc_flags_allow_spinning(alloc_flags);
   let oo = mem.read(s, OO);
-  let slab = alloc_slab_page(cpu, oo_order(oo), node, gfp, allow_spin);
+  let slab = alloc_slab_page(cpu, oo_order(oo), node, first_attempt(cpu, s, oo, gfp), allow_spin);
   if (slab === NULL) {
     oo = mem.read(s, MIN);
     slab = alloc_slab_page(cpu, oo_order(oo), node, gfp, allow_spin);
     if (slab === NULL) return NULL;
     stat(cpu, s, STAT.ORDER_FALLBACK);
   }
-  mem.init(slab, SLAB_FLAGS, 0);
+  mem.init(slab, SLAB_FLAGS, mem.peek(slab, SLAB_FLAGS) & SL_pfmemalloc); // What the page allocator says.
   mem.init(slab, SLAB_CACHE, s);
   mem.init(slab, COUNTERS, 0);
   mem.init(slab, OBJECTS, oo_objects(oo));
   mem.init(slab, OBJ_EXTS, NULL);
   mem.init(slab, TYPE, PGTY_slab);
+  if (kmem_cache_debug(cpu, s)) setup_slab_debug(cpu, slot_of(cpu, s), slab);
   if (hooks_enabled(cpu)) {
     kasan_poison_slab(cpu, slab);
     account_slab(cpu, s, slab, alloc_flags);
@@ -86,6 +89,12 @@ export function new_slab(cpu: Cpu, s: Cache, gfp: number, alloc_flags: number, n
   return slab;
 }
 
+/** A smaller slab will do, so the preferred one is not worth the last memory. @kernel mm/slub.c, allocate_slab() */
+function first_attempt(cpu: Cpu, s: Cache, oo: number, gfp: number): number {
+  const once = (gfp | __GFP_NOWARN | __GFP_NORETRY) & ~__GFP_NOFAIL;
+  const larger = oo_order(oo) > oo_order(cpu.mem.peek(s, MIN));
+  return larger && gfpflags_allow_blocking(gfp) ? (once | __GFP_NOMEMALLOC) & ~__GFP_RECLAIM : once;
+}
 function alloc_slab_page(cpu: Cpu, order: number, node: number, gfp: number, allow_spin: boolean): Ptr<"slab"> {
   return page_slab(
     allow_spin ? alloc_frozen_pages(cpu, order, node, gfp) : alloc_frozen_pages_nolock(cpu, order, node),
@@ -110,29 +119,39 @@ export function alloc_from_new_slab(
   allow_spin: boolean,
 ): number {
   const taken = Math.min(count, cpu.mem.read(slab, OBJECTS));
-  if (!publish_new_slab(cpu, s, slab, taken, allow_spin)) return 0;
+  let position = slab_obj_iter(cpu, s, slab, allow_spin);
+  if (!publish_new_slab(cpu, s, slab, position, taken, allow_spin)) return 0;
   for (let i = 0; i < taken; i++) {
-    const object = index_to_obj(cpu, s, slab, i);
+    const object = slab_obj_at(cpu, s, slab, position);
     cpu.mem.write(p, element(SLOTS, i), object);
     oracle_move(cpu, object, O_FREELIST, O_TRANSIT);
+    position = next_slab_obj(cpu, s, slab, position);
   }
   return taken;
 }
 /** The same for a single object. @returns NULL: as 0 there. */
 export function alloc_one_from_new_slab(cpu: Cpu, s: Cache, slab: Ptr<"slab">, allow_spin: boolean): Ptr<"object"> {
-  if (!publish_new_slab(cpu, s, slab, 1, allow_spin)) return NULL;
-  const object = index_to_obj(cpu, s, slab, 0);
+  const position = slab_obj_iter(cpu, s, slab, allow_spin);
+  if (!publish_new_slab(cpu, s, slab, position, 1, allow_spin)) return NULL;
+  const object = slab_obj_at(cpu, s, slab, position);
   oracle_move(cpu, object, O_FREELIST, O_TRANSIT);
   return object;
 }
 
-/** Sets a new slab up with its first `taken` objects in use, and makes the others allocatable by all. */
-function publish_new_slab(cpu: Cpu, s: Cache, slab: Ptr<"slab">, taken: number, allow_spin: boolean): boolean {
+/** Sets a new slab up with `taken` objects from `position` on in use, and makes the others allocatable by all. */
+function publish_new_slab(
+  cpu: Cpu,
+  s: Cache,
+  slab: Ptr<"slab">,
+  position: number,
+  taken: number,
+  allow_spin: boolean,
+): boolean {
   const mem = cpu.mem;
   const objects = mem.read(slab, OBJECTS);
   const node = slab_nid(cpu, slab);
   setup_objects(cpu, s, slab, objects);
-  const freelist = build_slab_freelist(cpu, s, slab, taken, objects);
+  const freelist = build_slab_freelist(cpu, s, slab, position, taken, objects);
   mem.init(slab, COUNTERS, make_word(cpu, s, slab, freelist, taken)); // Private until list_lock is released.
   if (freelist === NULL) {
     report_objects(cpu, s, slab, O_NONE, O_FREELIST);
@@ -152,64 +171,32 @@ function publish_new_slab(cpu: Cpu, s: Cache, slab: Ptr<"slab">, taken: number, 
 }
 
 /** Runs the constructor, once in the life of each object's memory. */
-function setup_objects(cpu: Cpu, s: Cache, slab: Ptr<"slab">, objects: number): void {
+export function setup_objects(cpu: Cpu, s: Cache, slab: Ptr<"slab">, objects: number): void {
   const ctor = cpu.mem.read(s, CTOR);
   if (ctor === 0) return;
   for (let i = 0; i < objects; i++) invoke(cpu, ctor, index_to_obj(cpu, s, slab, i));
 }
 
-/** Links objects `from` .. `to` - 1 in order. @returns the first one, or NULL. @kernel mm/slub.c */
-function build_slab_freelist(cpu: Cpu, s: Cache, slab: Ptr<"slab">, from: number, to: number): Ptr<"object"> {
-  let next: Ptr<"object"> = NULL;
-  for (let i = to - 1; i >= from; i--) {
-    const object = index_to_obj(cpu, s, slab, i);
+/** Links all objects but the first `taken` of the walk from `first` on, in its order. @returns the first of them, or NULL. @kernel mm/slub.c */
+export function build_slab_freelist(
+  cpu: Cpu,
+  s: Cache,
+  slab: Ptr<"slab">,
+  first: number,
+  taken: number,
+  objects: number,
+): Ptr<"object"> {
+  if (taken === objects) return NULL;
+  let position = first;
+  for (let i = 0; i < taken; i++) position = next_slab_obj(cpu, s, slab, position);
+  const head = slab_obj_at(cpu, s, slab, position);
+  let object = head;
+  for (let left = objects - taken - 1; left > 0; left--) {
+    position = next_slab_obj(cpu, s, slab, position);
+    const next = slab_obj_at(cpu, s, slab, position);
     set_freepointer(cpu, s, object, next);
-    next = object;
+    object = next;
   }
-  return next;
-}
-
-function report_objects(cpu: Cpu, s: Cache, slab: Ptr<"slab">, from: number, to: number): void {
-  const first = index_to_obj(cpu, s, slab, 0);
-  oracle_slab(cpu, first, cpu.mem.read(s, SIZE), cpu.mem.read(slab, OBJECTS), from, to);
-}
-
-/** Throws a slab away that nobody has seen. @kernel mm/slub.c @context Any, NMI included. */
-function free_new_slab_nolock(cpu: Cpu, slab: Ptr<"slab">): void {
-  const order = unmake_slab(cpu, slab, false);
-  free_frozen_pages_nolock(cpu, slab_page(slab), order);
-}
-
-/** The pages cease to be a slab. @returns their order. */
-function unmake_slab(cpu: Cpu, slab: Ptr<"slab">, allow_spin: boolean): number {
-  if (hooks_enabled(cpu)) free_slab_obj_exts(cpu, slab, allow_spin);
-  cpu.mem.write(slab, TYPE, PGTY_frozen);
-  cpu.mem.write(slab, SLAB_CACHE, NULL);
-  return cpu.mem.read(slab, ORDER);
-}
-
-/** Releases a slab that is empty and on no list. @kernel mm/slub.c @context Any but NMI. Takes zone->lock. */
-export function discard_slab(cpu: Cpu, s: Cache, slab: Ptr<"slab">): void {
-  dec_slabs_node(cpu, s, slab_nid(cpu, slab), cpu.mem.read(slab, OBJECTS));
-  free_slab(cpu, s, slab);
-}
-
-/** The same for a slab that is no longer counted. @kernel mm/slub.c @context Any but NMI. Takes zone->lock. */
-export function free_slab(cpu: Cpu, s: Cache, slab: Ptr<"slab">): void {
-  // Readers may still be looking at objects of such a cache, and at their type.
-  if (cpu.mem.read(s, FLAGS) & SLAB_TYPESAFE_BY_RCU) call_rcu(cpu, embedded(slab, RCU_HEAD), CB.rcu_free_slab);
-  else __free_slab(cpu, s, slab);
-}
-
-/** The grace period of a SLAB_TYPESAFE_BY_RCU slab is over. @kernel mm/slub.c @context Softirq: RCU callback */
-function rcu_free_slab(cpu: Cpu, head: Ptr<"rcu_head">): void {
-  const slab = container_of(head, RCU_HEAD);
-  __free_slab(cpu, cpu.mem.read(slab, SLAB_CACHE), slab);
-}
-
-/** @kernel mm/slub.c */
-function __free_slab(cpu: Cpu, s: Cache, slab: Ptr<"slab">): void {
-  report_objects(cpu, s, slab, O_FREELIST, O_NONE);
-  const order = unmake_slab(cpu, slab, true);
-  free_frozen_pages(cpu, slab_page(slab), order);
+  set_freepointer(cpu, s, object, NULL);
+  return head;
 }

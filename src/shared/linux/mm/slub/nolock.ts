@@ -80,7 +80,7 @@ export function __kmalloc_nolock(
     // Updates of its slabs would need slab_lock. Debug caches work under list_lock alone, which can be tried.
     if ((mem.read(s, FLAGS) & (__CMPXCHG_DOUBLE | SLAB_DEBUG_FLAGS)) === 0) return NULL;
     let object = alloc_from_pcs(cpu, s, gfp, alloc_flags, node);
-    if (object === NULL) object = ___slab_alloc(cpu, s, gfp, node, alloc_flags);
+    if (object === NULL) object = ___slab_alloc(cpu, s, gfp, node, alloc_flags, size);
     if (object !== NULL) {
       maybe_wipe_obj_freeptr(cpu, s, object);
       object = slab_post_alloc_hook(cpu, s, gfp, alloc_flags, object);

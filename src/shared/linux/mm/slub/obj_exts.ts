@@ -12,9 +12,11 @@
  * Context: as the flags say. No lock held.
  */
 import { bug, warn } from "../../../cpu/bug.ts";
+import { has_bug } from "../../../cpu/bugs.ts";
 import { bind_callback } from "../../../cpu/callback_table.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { oracle_allow_nolock } from "../../../cpu/oracle.ts";
+import { BUG_STRIDE_LATE } from "../../../layout/bugs.ts";
 import { CB } from "../../../layout/callbacks.ts";
 import { CpuSlot } from "../../../layout/cpu.ts";
 import { HOOK_MEMCG } from "../../../layout/debug.ts";
@@ -38,11 +40,13 @@ import {
   SLAB_NO_OBJ_EXT,
 } from "../../../layout/slab_flags.ts";
 import { NULL, type Ptr } from "../../../mem/struct.ts";
+import { kmem_cache_debug } from "./debug_flags.ts";
 import { __slab_free } from "./free.ts";
 import { slab_free_hook } from "./hooks.ts";
 import { kfree, kmalloc_flags } from "./kmalloc.ts";
 import { kfree_nolock } from "./nolock.ts";
 import { slab_nid, virt_to_slab } from "./slab.ts";
+import { set_freepointer } from "./slab_word.ts";
 import { stat, STAT } from "./stat.ts";
 
 const { hooks: HOOKS, kernel_behaviour: KERNEL_BEHAVIOUR } = Globals.offset;
@@ -85,12 +89,13 @@ export function account_slab(cpu: Cpu, s: Ptr<"kmem_cache">, slab: Ptr<"slab">, 
  * @kernel  mm/slub.c
  * @param   alloc_flags  SLAB_ALLOC_NEW_SLAB: nobody else sees the slab.
  * @context Any with SLAB_ALLOC_NOLOCK, else Hardirq. The slab stays: the caller has an object of it, or it is new.
- * @pairs   slab_obj_exts(): who sees the pointer sees a cleared vector.
+ * @pairs   slab_obj_exts(): who sees the pointer sees a cleared vector. BUG_STRIDE_LATE: it may see it before.
  */
 function alloc_slab_obj_exts(cpu: Cpu, slab: Ptr<"slab">, alloc_flags: number): void {
   const { mem } = cpu;
   const allow_spin = alloc_flags_allow_spinning(alloc_flags);
-  const gfp = allow_spin ? GFP_NOWAIT | __GFP_ZERO : __GFP_ZERO;
+  const is_late = has_bug(cpu, BUG_STRIDE_LATE);
+  const gfp = (allow_spin ? GFP_NOWAIT : 0) | (is_late ? 0 : __GFP_ZERO);
   const bytes = mem.read(slab, OBJECTS) * SlabobjExt.size;
   const flags = (alloc_flags & SLAB_ALLOC_NOLOCK) | SLAB_ALLOC_NO_OBJ_EXT;
   const vec = kmalloc_flags(cpu, bytes, gfp, flags, slab_nid(cpu, slab)) as Ptr as Exts;
@@ -102,12 +107,16 @@ function alloc_slab_obj_exts(cpu: Cpu, slab: Ptr<"slab">, alloc_flags: number): 
   const ours = (vec | MEMCG_DATA_OBJEXTS | nospin) as Exts;
   if (alloc_flags & SLAB_ALLOC_NEW_SLAB) {
     mem.init(slab, OBJ_EXTS, ours);
+    if (is_late) mem.fill(vec, bytes, 0);
     return;
   }
   for (let old = mem.read_once(slab, OBJ_EXTS); ;) {
     if ((old & ~OBJEXTS_FLAGS_MASK) !== NULL) break; // Somebody else's is there.
     const found = mem.cmpxchg(slab, OBJ_EXTS, old, ours);
-    if (found === old) return;
+    if (found === old) {
+      if (is_late) mem.fill(vec, bytes, 0);
+      return;
+    }
     old = found;
   }
   free_vector(cpu, ours, allow_spin);
@@ -185,6 +194,7 @@ function memcg_alloc_abort_single_nolock(cpu: Cpu, object: Ptr<"object">): void 
 function ___cache_free(cpu: Cpu, object: Ptr<"object">): void {
   const slab = virt_to_slab(cpu, object);
   const s = cpu.mem.read(slab, SLAB_CACHE);
+  if (kmem_cache_debug(cpu, s)) set_freepointer(cpu, s, object, NULL); // The quarantine's link is no free pointer.
   __slab_free(cpu, s, slab, object, object, 1);
   stat(cpu, s, STAT.FREE_SLOWPATH, 1);
 }

@@ -13,10 +13,13 @@
  *
  * Context: any; trylock where the caller may not spin. Lock order: below the sheaf lock, never with a barn's.
  *
- * Differs: debug caches take these paths too, unchecked; n->full stays empty.
+ * Debugged caches do everything under list_lock, and count their slabs there. With SLAB_STORE_USER full slabs are linked
+ * in n->full.
  */
 import { KmemCacheNode, SL_partial, Slab } from "../../../layout/slab.ts";
+import { SLAB_STORE_USER } from "../../../layout/slab_flags.ts";
 import { embedded, type Ptr } from "../../../mem/struct.ts";
+import { bug } from "../../../cpu/bug.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { INIT_LIST_HEAD, list_add, list_add_tail, list_del } from "../../lib/list.ts";
 import { LC } from "../../sync/lockdep.ts";
@@ -81,7 +84,8 @@ export function slab_test_node_partial(cpu: Cpu, slab: Ptr<"slab">): boolean {
 }
 /** Counts a slab as partial. @kernel mm/slub.c @context list_lock held */
 export function set_node_partial_state(cpu: Cpu, n: Node, slab: Ptr<"slab">): void {
-  cpu.mem.fetch_or(slab, FLAGS, SL_partial); // Atomic: SL_locked shares the word.
+  const flags = cpu.mem.fetch_or(slab, FLAGS, SL_partial); // Atomic: SL_locked shares the word.
+  if (flags & SL_partial) bug(cpu, `slab ${slab} is put on the partial list twice`);
   change_nr_partial(cpu, n, 1);
 }
 /** Counts a slab as partial no longer. @kernel mm/slub.c @context list_lock held */
@@ -102,6 +106,18 @@ export function remove_partial(cpu: Cpu, n: Node, slab: Ptr<"slab">): void {
   slab_lockdep_assert_held(cpu, embedded(n, LIST_LOCK));
   list_del(cpu, embedded(slab, SLAB_LIST));
   clear_node_partial_state(cpu, n, slab);
+}
+/** Debugged caches with SLAB_STORE_USER know their full slabs too. @kernel mm/slub.c @context list_lock held */
+export function add_full(cpu: Cpu, cache_flags: number, n: Node, slab: Ptr<"slab">): void {
+  if ((cache_flags & SLAB_STORE_USER) === 0) return;
+  slab_lockdep_assert_held(cpu, embedded(n, LIST_LOCK));
+  list_add(cpu, embedded(slab, SLAB_LIST), embedded(n, FULL));
+}
+/** Takes a slab off the list of full slabs. @kernel mm/slub.c @context list_lock held */
+export function remove_full(cpu: Cpu, cache_flags: number, n: Node, slab: Ptr<"slab">): void {
+  if ((cache_flags & SLAB_STORE_USER) === 0) return;
+  slab_lockdep_assert_held(cpu, embedded(n, LIST_LOCK));
+  list_del(cpu, embedded(slab, SLAB_LIST));
 }
 
 /**

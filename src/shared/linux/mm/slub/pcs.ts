@@ -11,9 +11,13 @@
  * Context: any. Lock order: the sheaf lock may be held while a barn's is taken, and is dropped around everything that
  * allocates, frees or takes list_lock. Kernel: mm/slub.c. Spec: slub 2.2, 2.3, 2.6, 2.7.
  */
+import { bug } from "../../../cpu/bug.ts";
+import { has_bug } from "../../../cpu/bugs.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { oracle_move } from "../../../cpu/oracle.ts";
+import { BUG_MEMORYLESS_BARN, BUG_PFMEMALLOC_SHEAF } from "../../../layout/bugs.ts";
 import { NUMA_NO_NODE } from "../../../layout/gfp.ts";
+import { Globals } from "../../../layout/globals.ts";
 import {
   KmemCache,
   KmemCachePerNode,
@@ -21,14 +25,14 @@ import {
   Slab,
   SlabSheaf,
   SlubPercpuSheaves,
-  STAT,
 } from "../../../layout/slab.ts";
+import { STAT } from "../../../layout/slab_stat.ts";
 import { O_SHEAF, O_TRANSIT } from "../../../mem/oracle.ts";
 import { element, embedded, embedded_at, NULL, type Ptr } from "../../../mem/struct.ts";
 import { local_trylock, local_unlock } from "../../sync/local_lock.ts";
-import { numa_mem_id, numa_node_id } from "../page_alloc/zone.ts";
+import { node_has_memory, numa_mem_id, numa_node_id } from "../page_alloc/zone.ts";
 import { __pcs_replace_empty_main, __pcs_replace_full_main } from "./pcs_replace.ts";
-import { virt_to_slab } from "./slab.ts";
+import { get_node, virt_to_slab } from "./slab.ts";
 import { stat } from "./stat.ts";
 
 const { cpu_sheaves: CPU_SHEAVES, sheaf_capacity: SHEAF_CAPACITY, per_node: PER_NODE } = KmemCache.offset;
@@ -36,6 +40,7 @@ const { barn: BARN } = KmemCachePerNode.offset;
 const { lock: LOCK, main: MAIN } = SlubPercpuSheaves.offset;
 const { size: SIZE, objects: OBJECTS } = SlabSheaf.offset;
 const { flags: SLAB_FLAGS, node: SLAB_NODE } = Slab.offset;
+const { no_memoryless: NO_MEMORYLESS } = Globals.offset;
 const { ALLOC_FASTPATH, ALLOC_NODE_MISMATCH, FREE_FASTPATH } = STAT;
 const PCS_BYTES = SlubPercpuSheaves.size;
 const PER_NODE_BYTES = KmemCachePerNode.size;
@@ -61,7 +66,12 @@ export function get_node_barn(cpu: Cpu, s: Cache, node: number): Barn {
 }
 /** The barn of this CPU's node; stale after a migration, which only costs locality. @returns NULL: there is none. */
 export function get_barn(cpu: Cpu, s: Cache): Barn {
-  return get_node_barn(cpu, s, numa_node_id(cpu));
+  const node = numa_node_id(cpu);
+  // It was a part of the node's kmem_cache_node.
+  if (has_bug(cpu, BUG_MEMORYLESS_BARN) && get_node(cpu, s, node) === NULL) {
+    bug(cpu, `NULL pointer dereference: the barn of node ${node}, which has no memory (slub B1)`);
+  }
+  return get_node_barn(cpu, s, node);
 }
 
 /**
@@ -130,7 +140,8 @@ export function free_to_pcs(cpu: Cpu, s: Cache, object: Ptr, allow_spin: boolean
 
 /**
  * can_free_to_pcs() - may an object of this slab be kept by this CPU? Not if it lies on another node, and not if its
- * memory came from emergency reserves: that must not reach ordinary users (slub B12).
+ * memory came from emergency reserves: that must not reach ordinary users (slub B12). "Another node" is one that is not
+ * numa_mem_id(); without CONFIG_HAVE_MEMORYLESS_NODES a CPU whose node has no memory keeps everything.
  *
  * Race: without a lock; after a migration the answer may be stale, and the object is merely remote. The bit in `flags`
  * was set before the slab became known and never changes, so a plain read will do.
@@ -139,6 +150,10 @@ export function free_to_pcs(cpu: Cpu, s: Cache, object: Ptr, allow_spin: boolean
  * @context Any
  */
 export function can_free_to_pcs(cpu: Cpu, slab: Ptr<"slab">): boolean {
-  if (cpu.isNuma && cpu.mem.read(slab, SLAB_NODE) !== numa_mem_id(cpu)) return false;
-  return (cpu.mem.data_race_read(slab, SLAB_FLAGS) & SL_pfmemalloc) === 0;
+  if (cpu.isNuma && cpu.mem.read(slab, SLAB_NODE) !== numa_mem_id(cpu) && !keeps_remote(cpu)) return false;
+  return (cpu.mem.data_race_read(slab, SLAB_FLAGS) & SL_pfmemalloc) === 0 || has_bug(cpu, BUG_PFMEMALLOC_SHEAF);
+}
+/** Has this CPU no local memory, on a kernel that knows no other word for it? */
+function keeps_remote(cpu: Cpu): boolean {
+  return cpu.mem.peek(cpu.globals, NO_MEMORYLESS) !== 0 && !node_has_memory(cpu, numa_node_id(cpu));
 }

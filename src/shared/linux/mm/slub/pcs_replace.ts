@@ -13,11 +13,17 @@
  *
  * Context: as allow_spin says. Lock order: sheaf lock, barn lock. Kernel: mm/slub.c. Spec: slub 2.4, 2.8.
  */
+import { has_bug } from "../../../cpu/bugs.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
-import { point } from "../../../cpu/trace.ts";
-import { __GFP_NOMEMALLOC, __GFP_NOWARN } from "../../../layout/gfp.ts";
-import { POINT } from "../../../layout/points.ts";
-import { KmemCache, SlabSheaf, SlubPercpuSheaves, STAT } from "../../../layout/slab.ts";
+import {
+  BUG_BLOCKING_FLUSH,
+  BUG_REFILL_BLOCKING_ONLY,
+  BUG_REFILL_LEAK,
+  BUG_RELOCK_LEAK,
+} from "../../../layout/bugs.ts";
+import { __GFP_NOMEMALLOC, __GFP_NOWARN, gfpflags_allow_blocking } from "../../../layout/gfp.ts";
+import { KmemCache, SlabSheaf, SlubPercpuSheaves } from "../../../layout/slab.ts";
+import { STAT } from "../../../layout/slab_stat.ts";
 import { alloc_flags_allow_spinning, SLAB_ALLOC_DEFAULT } from "../../../layout/slab_flags.ts";
 import { embedded, NULL, type Ptr } from "../../../mem/struct.ts";
 import { local_trylock, local_unlock } from "../../sync/local_lock.ts";
@@ -31,11 +37,19 @@ import {
   ERR_PTR,
   IS_ERR,
 } from "./barn.ts";
-import { sheaf_try_flush_main } from "./flush.ts";
+import { sheaf_flush_main, sheaf_try_flush_main } from "./flush.ts";
 import { get_barn, this_cpu_sheaves } from "./pcs.ts";
-import { alloc_empty_sheaf, cache_has_sheaves, free_empty_sheaf, refill_sheaf, sheaf_flush_unused } from "./sheaf.ts";
+import {
+  alloc_empty_sheaf,
+  alloc_empty_sheaf_for_free,
+  cache_has_sheaves,
+  free_empty_sheaf,
+  refill_sheaf,
+  sheaf_flush_unused,
+} from "./sheaf.ts";
 import { slab_lockdep_assert_held } from "./assert_held.ts";
 import { stat } from "./stat.ts";
+import { pcs_unlocked_window } from "./window.ts";
 
 const { sheaf_capacity: SHEAF_CAPACITY } = KmemCache.offset;
 const { lock: LOCK, main: MAIN, spare: SPARE } = SlubPercpuSheaves.offset;
@@ -51,7 +65,7 @@ function unlock(cpu: Cpu, pcs: Pcs): Pcs {
 }
 /** Takes the lock of the CPU that runs now. @returns its sheaves, or NULL. */
 function relock(cpu: Cpu, s: Cache): Pcs {
-  point(cpu, POINT.pcs_unlocked_window);
+  pcs_unlocked_window(cpu);
   const pcs = this_cpu_sheaves(cpu, s);
   return local_trylock(cpu, embedded(pcs, LOCK)) ? pcs : NULL;
 }
@@ -81,7 +95,8 @@ export function __pcs_replace_empty_main(cpu: Cpu, s: Cache, pcs: Pcs, gfp: numb
   }
   stat(cpu, s, STAT.BARN_GET_FAIL, 1);
   let empty: Sheaf = NULL;
-  if (allow_spin) {
+  const refills = allow_spin && (!has_bug(cpu, BUG_REFILL_BLOCKING_ONLY) || gfpflags_allow_blocking(gfp));
+  if (refills) {
     if (spare === NULL) {
       empty = barn_get_empty_sheaf(cpu, barn, true);
     } else {
@@ -90,18 +105,19 @@ export function __pcs_replace_empty_main(cpu: Cpu, s: Cache, pcs: Pcs, gfp: numb
     }
   }
   unlock(cpu, pcs);
-  if (!allow_spin) return NULL;
+  if (!refills) return NULL;
   const filled = full_sheaf(cpu, s, empty, gfp, alloc_flags);
   return filled === NULL ? NULL : install_full_sheaf(cpu, s, filled, barn);
 }
 
 /** `empty`, or a new sheaf, filled from slabs. @returns NULL: too little memory; then nothing is left of it. */
 function full_sheaf(cpu: Cpu, s: Cache, empty: Sheaf, gfp: number, alloc_flags: number): Sheaf {
-  point(cpu, POINT.pcs_unlocked_window);
+  pcs_unlocked_window(cpu);
   const sheaf = empty === NULL ? alloc_empty_sheaf(cpu, s, gfp, alloc_flags) : empty;
   if (sheaf === NULL) return NULL;
   // Reserves are for the one object that is asked for, not for a sheaf full of them.
   if (refill_sheaf(cpu, s, sheaf, gfp | __GFP_NOMEMALLOC | __GFP_NOWARN)) return sheaf;
+  if (has_bug(cpu, BUG_REFILL_LEAK)) cpu.mem.write(sheaf, SIZE, 0);
   sheaf_flush_unused(cpu, s, sheaf);
   free_empty_sheaf(cpu, s, sheaf);
   return NULL;
@@ -112,6 +128,7 @@ function install_full_sheaf(cpu: Cpu, s: Cache, full: Sheaf, barn: Ptr<"node_bar
   const mem = cpu.mem;
   const pcs = relock(cpu, s);
   if (pcs === NULL) {
+    if (has_bug(cpu, BUG_RELOCK_LEAK)) return NULL;
     barn_put_full_sheaf(cpu, barn, full);
     stat(cpu, s, STAT.BARN_PUT, 1);
     return NULL;
@@ -162,7 +179,7 @@ export function __pcs_replace_full_main(cpu: Cpu, s: Cache, locked: Pcs, allow_s
         stat(cpu, s, STAT.BARN_PUT_FAIL, 1);
         mem.write(pcs, SPARE, NULL);
         unlock(cpu, pcs);
-        point(cpu, POINT.pcs_unlocked_window);
+        pcs_unlocked_window(cpu);
         sheaf_flush_unused(cpu, s, spare);
         return install_after_window(cpu, s, spare, barn);
       }
@@ -170,12 +187,12 @@ export function __pcs_replace_full_main(cpu: Cpu, s: Cache, locked: Pcs, allow_s
     }
     unlock(cpu, pcs);
     if (!allow_spin) return NULL;
-    point(cpu, POINT.pcs_unlocked_window);
-    // Why: no GFP_NOWAIT. Frees happen under scheduler locks that waking kswapd would take (slub B31).
-    empty = alloc_empty_sheaf(cpu, s, __GFP_NOWARN, SLAB_ALLOC_DEFAULT);
+    pcs_unlocked_window(cpu);
+    empty = alloc_empty_sheaf_for_free(cpu, s, SLAB_ALLOC_DEFAULT);
     if (empty !== NULL) return install_after_window(cpu, s, empty, barn);
     if (put_fail) stat(cpu, s, STAT.BARN_PUT_FAIL, 1);
-    if (!sheaf_try_flush_main(cpu, s)) return NULL;
+    if (has_bug(cpu, BUG_BLOCKING_FLUSH)) sheaf_flush_main(cpu, s);
+    else if (!sheaf_try_flush_main(cpu, s)) return NULL;
     pcs = relock(cpu, s);
     if (pcs === NULL) return NULL;
     // An interrupt may have filled main again.

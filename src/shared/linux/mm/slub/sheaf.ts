@@ -8,20 +8,28 @@
  * Context: as the gfp and nolock flags say. Kernel: mm/slub.c. Spec: slub 2.10, 2.11.
  */
 import { warn } from "../../../cpu/bug.ts";
-import type { Cpu } from "../../../cpu/cpu.ts";
+import { has_bug } from "../../../cpu/bugs.ts";
+import { this_cpu_ptr, type Cpu } from "../../../cpu/cpu.ts";
 import { oracle_move } from "../../../cpu/oracle.ts";
+import { BUG_KSWAPD_WAKEUP } from "../../../layout/bugs.ts";
 import {
   __GFP_ACCOUNT,
   __GFP_COMP,
   __GFP_DMA,
   __GFP_NOFAIL,
+  __GFP_NOWARN,
   __GFP_RECLAIMABLE,
   __GFP_THISNODE,
   __GFP_ZERO,
+  GFP_NOWAIT,
   NUMA_NO_NODE,
 } from "../../../layout/gfp.ts";
-import { KmemCache, ObjectArray, SlabSheaf, STAT } from "../../../layout/slab.ts";
+import { FaultInject } from "../../../layout/fault_inject.ts";
+import { PerCpu } from "../../../layout/percpu.ts";
+import { KmemCache, ObjectArray, SlabSheaf } from "../../../layout/slab.ts";
+import { STAT } from "../../../layout/slab_stat.ts";
 import {
+  alloc_flags_allow_spinning,
   free_flags_allow_spinning,
   SLAB_ALLOC_NO_RECURSE,
   SLAB_FREE_DEFAULT,
@@ -37,6 +45,8 @@ import { stat } from "./stat.ts";
 
 const { flags: FLAGS, sheaf_capacity: SHEAF_CAPACITY } = KmemCache.offset;
 const { slots: SLOTS } = ObjectArray.offset;
+const { fault_inject: FAULT_INJECT } = PerCpu.offset;
+const { sheaf_refills_short: REFILLS_SHORT } = FaultInject.offset;
 const { cache: CACHE, size: SIZE, objects: OBJECTS } = SlabSheaf.offset;
 /** Bits that are about the user's object, not about a sheaf that its allocation happens to need. */
 const OBJCGS_CLEAR_MASK = __GFP_DMA | __GFP_RECLAIMABLE | __GFP_ACCOUNT | __GFP_NOFAIL | __GFP_THISNODE | __GFP_COMP;
@@ -91,6 +101,19 @@ export function alloc_empty_sheaf(cpu: Cpu, s: Cache, gfp: number, alloc_flags: 
   return __alloc_empty_sheaf(cpu, s, gfp & ~OBJCGS_CLEAR_MASK, alloc_flags, cpu.mem.read(s, SHEAF_CAPACITY));
 }
 
+/**
+ * The same on behalf of a free. Why not GFP_NOWAIT: that wakes kswapd, and frees happen under scheduler locks that a wake-up
+ * takes (slub B31).
+ *
+ * @kernel  mm/slub.c, as of 7.3-rc5
+ * @returns NULL: no memory.
+ * @context Any with SLAB_ALLOC_NOLOCK, else Hardirq; locks of the scheduler may be held.
+ */
+export function alloc_empty_sheaf_for_free(cpu: Cpu, s: Cache, alloc_flags: number): Sheaf {
+  const wakes = alloc_flags_allow_spinning(alloc_flags) && has_bug(cpu, BUG_KSWAPD_WAKEUP);
+  return alloc_empty_sheaf(cpu, s, wakes ? GFP_NOWAIT : __GFP_NOWARN, alloc_flags);
+}
+
 /** Frees a sheaf, which must be empty. @kernel mm/slub.c @context Any with SLAB_FREE_NOLOCK, else Hardirq. */
 export function __free_empty_sheaf(cpu: Cpu, s: Cache, sheaf: Sheaf, free_flags: number): void {
   if (cpu.mem.read(sheaf, SIZE) > 0)
@@ -119,7 +142,9 @@ export function refill_sheaf(cpu: Cpu, s: Cache, sheaf: Sheaf, gfp: number): boo
   oracle_move_slots(cpu, sheaf_slot(sheaf, size), filled, O_TRANSIT, O_SHEAF);
   mem.write(sheaf, SIZE, size + filled);
   stat(cpu, s, STAT.SHEAF_REFILL, filled);
-  return filled === want;
+  if (filled === want) return true;
+  if (filled > 0) mem.count(this_cpu_ptr(cpu, FAULT_INJECT), REFILLS_SHORT, 1);
+  return false;
 }
 
 /** Empties a private sheaf into its slabs. @kernel mm/slub.c @context Hardirq, never NMI; not under the sheaf lock. */

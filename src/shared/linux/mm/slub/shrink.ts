@@ -9,13 +9,13 @@
 import { might_sleep } from "../../../cpu/context.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { KmemCacheNode, Slab } from "../../../layout/slab.ts";
-import { ListHead } from "../../../layout/types.ts";
 import { container_of, embedded, NULL, type Ptr } from "../../../mem/struct.ts";
-import { list_move } from "../../lib/list.ts";
+import { list_move, list_next } from "../../lib/list.ts";
+import { kasan_cache_shrink } from "../debug/kasan.ts";
 import { barn_shrink } from "./barn.ts";
 import { flush_all } from "./flush.ts";
 import { assert_alive } from "./kmalloc.ts";
-import { free_slab } from "./new_slab.ts";
+import { free_slab } from "./free_slab.ts";
 import { dec_slabs_node, lock_node, remove_partial, unlock_node } from "./partial.ts";
 import { get_node_barn } from "./pcs.ts";
 import { get_node, slab_nid } from "./slab.ts";
@@ -23,7 +23,6 @@ import { slab_word, word_inuse } from "./slab_word.ts";
 
 const { partial: PARTIAL, nr_slabs: NR_SLABS } = KmemCacheNode.offset;
 const { slab_list: SLAB_LIST, objects: OBJECTS } = Slab.offset;
-const { next: NEXT } = ListHead.offset;
 /** Slabs with at most so many free objects are sorted, so that the fullest are filled up first. */
 const SHRINK_PROMOTE_MAX = 32;
 
@@ -42,6 +41,7 @@ type SlabPtr = Ptr<"slab">;
 export function kmem_cache_shrink(cpu: Cpu, s: Cache): number {
   might_sleep(cpu, "kmem_cache_shrink");
   assert_alive(cpu, s);
+  kasan_cache_shrink(cpu, s);
   flush_all(cpu, s);
   return __kmem_cache_do_shrink(cpu, s);
 }
@@ -53,9 +53,8 @@ export function kmem_cache_shrink(cpu: Cpu, s: Cache): number {
  */
 export function __kmem_cache_do_shrink(cpu: Cpu, s: Cache): number {
   let remain = 0;
+  shrink_barns(cpu, s);
   for (let node = 0; node < cpu.map.shape.nodes; node++) {
-    const barn = get_node_barn(cpu, s, node);
-    if (barn !== NULL) barn_shrink(cpu, s, barn);
     const n = get_node(cpu, s, node);
     if (n === NULL) continue;
     const flags = lock_node(cpu, n);
@@ -69,6 +68,18 @@ export function __kmem_cache_do_shrink(cpu: Cpu, s: Cache): number {
     if (cpu.mem.read_once(n, NR_SLABS) !== 0) remain = 1;
   }
   return remain;
+}
+
+/**
+ * Empties the barns of all nodes. Why before any node's slabs are looked at: a barn may hold objects of other nodes, that
+ * of a node without memory holds no others.
+ * @context Task
+ */
+export function shrink_barns(cpu: Cpu, s: Cache): void {
+  for (let node = 0; node < cpu.map.shape.nodes; node++) {
+    const barn = get_node_barn(cpu, s, node);
+    if (barn !== NULL) barn_shrink(cpu, s, barn);
+  }
 }
 
 /** Moves the fullest slabs of the list to its head. list_lock held. @returns the slabs without objects in use. */
@@ -90,7 +101,7 @@ function sort_partial(cpu: Cpu, n: Node): SlabPtr[] {
 export function partial_slabs(cpu: Cpu, n: Node): SlabPtr[] {
   const slabs: SlabPtr[] = [];
   const head = embedded(n, PARTIAL);
-  for (let entry = cpu.mem.read(head, NEXT); entry !== head; entry = cpu.mem.read(entry, NEXT)) {
+  for (let entry = list_next(cpu, head); entry !== head; entry = list_next(cpu, entry)) {
     slabs.push(container_of(entry, SLAB_LIST));
   }
   return slabs;

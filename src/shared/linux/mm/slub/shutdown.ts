@@ -3,22 +3,19 @@
  *
  * Context: task, may sleep. Lock order: cpu_hotplug_lock, slab_mutex, flush_lock, then barn lock or list_lock.
  */
-import { warn } from "../../../cpu/bug.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { KmemCacheNode } from "../../../layout/slab.ts";
 import { NULL, type Ptr } from "../../../mem/struct.ts";
 import { rcu_barrier } from "../../rcu/tree_barrier.ts";
 import { lockdep_assert_cpus_held } from "../../sync/cpu_hotplug.ts";
-import { barn_shrink } from "./barn.ts";
-import { cache_name } from "./cache_name.ts";
 import { flush_all_cpus_locked } from "./flush.ts";
 import { assert_alive } from "./kmalloc.ts";
-import { discard_slab } from "./new_slab.ts";
+import { discard_slab } from "./free_slab.ts";
 import { lock_node, node_nr_partial, remove_partial, unlock_node } from "./partial.ts";
-import { get_node_barn } from "./pcs.ts";
 import { cache_has_sheaves } from "./sheaf.ts";
-import { partial_slabs } from "./shrink.ts";
+import { partial_slabs, shrink_barns } from "./shrink.ts";
 import { get_node } from "./slab.ts";
+import { list_slab_objects } from "./validate.ts";
 import { slab_word, word_inuse } from "./slab_word.ts";
 
 const { nr_slabs: NR_SLABS } = KmemCacheNode.offset;
@@ -37,9 +34,8 @@ export function __kmem_cache_shutdown(cpu: Cpu, s: Ptr<"kmem_cache">): number {
   // The flush has submitted rcu_free sheaves. After it and not before it the barns: callbacks of sheaves that were
   // submitted earlier may have put some there until now.
   if (cache_has_sheaves(cpu, s)) rcu_barrier(cpu);
+  shrink_barns(cpu, s);
   for (let node = 0; node < cpu.map.shape.nodes; node++) {
-    const barn = get_node_barn(cpu, s, node);
-    if (barn !== NULL) barn_shrink(cpu, s, barn);
     const n = get_node(cpu, s, node);
     if (n === NULL) continue;
     free_partial(cpu, s, n);
@@ -59,7 +55,7 @@ function free_partial(cpu: Cpu, s: Ptr<"kmem_cache">, n: Ptr<"kmem_cache_node">)
       remove_partial(cpu, n, slab);
       empty.push(slab);
     } else {
-      warn(cpu, `${cache_name(cpu, s)}: Objects remaining on __kmem_cache_shutdown(): ${inuse} in slab ${slab}`);
+      list_slab_objects(cpu, s, slab);
     }
   }
   unlock_node(cpu, n, flags);

@@ -12,11 +12,12 @@ import { KmemCache, KmemCachePerNode, OO_MASK, OO_SHIFT, Slab } from "../../../l
 import { embedded_at, NULL, type Ptr } from "../../../mem/struct.ts";
 import { bug } from "../../../cpu/bug.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
+import { oracle_slab } from "../../../cpu/oracle.ts";
 import { page_address, virt_to_head_page } from "../page_alloc/zone.ts";
 
 export { numa_mem_id, numa_node_id } from "../page_alloc/zone.ts";
 
-const { type: TYPE, node: NODE } = Slab.offset;
+const { type: TYPE, node: NODE, objects: OBJECTS } = Slab.offset;
 const { size: SIZE, red_left_pad: RED_LEFT_PAD, per_node: PER_NODE } = KmemCache.offset;
 const { node: PER_NODE_NODE } = KmemCachePerNode.offset;
 
@@ -63,4 +64,10 @@ export function oo_objects(oo: number): number {
 export function get_node(cpu: Cpu, s: Ptr<"kmem_cache">, node: number): Ptr<"kmem_cache_node"> {
   if (node < 0 || node >= MAX_NUMNODES) bug(cpu, `there is no node ${node}`);
   return cpu.mem.read(embedded_at(s, PER_NODE, node, KmemCachePerNode.size), PER_NODE_NODE);
+}
+
+/** Tells the oracle that all objects of a slab change place together. */
+export function report_objects(cpu: Cpu, s: Ptr<"kmem_cache">, slab: Ptr<"slab">, from: number, to: number): void {
+  const first = index_to_obj(cpu, s, slab, 0);
+  oracle_slab(cpu, first, cpu.mem.read(s, SIZE), cpu.mem.read(slab, OBJECTS), from, to);
 }

@@ -18,11 +18,17 @@ import {
   NUMA_NO_NODE,
 } from "../../../layout/gfp.ts";
 import { alloc_flags_allow_spinning } from "../../../layout/slab_flags.ts";
-import { STAT } from "../../../layout/slab.ts";
+import { BUG_NOLOCK_RETRY } from "../../../layout/bugs.ts";
+import { STAT } from "../../../layout/slab_stat.ts";
 import { NULL, type Ptr } from "../../../mem/struct.ts";
+import { has_bug } from "../../../cpu/bugs.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
+import { note_alloc } from "./debug_alloc.ts";
+import { kmem_cache_debug } from "./debug_flags.ts";
+import { alloc_single_from_new_slab } from "./debug_new_slab.ts";
 import { get_from_partial } from "./get_partial.ts";
 import { alloc_one_from_new_slab, new_slab } from "./new_slab.ts";
+import { slab_out_of_memory } from "./out_of_memory.ts";
 import { stat } from "./stat.ts";
 
 /**
@@ -30,6 +36,7 @@ import { stat } from "./stat.ts";
  *
  * @kernel  mm/slub.c
  * @param   node  preferred node; NUMA_NO_NODE: none.
+ * @param   orig_size  bytes asked for, for debugged caches; 0: all of the object.
  * @returns NULL: no memory, or a lock was busy and may not be waited for.
  * @context Any with SLAB_ALLOC_NOLOCK, else Hardirq. No sheaf or barn lock held.
  */
@@ -39,6 +46,7 @@ export function ___slab_alloc(
   gfp: number,
   node: number,
   alloc_flags: number,
+  orig_size = 0,
 ): Ptr<"object"> {
   const allow_spin = alloc_flags_allow_spinning(alloc_flags);
   stat(cpu, s, STAT.ALLOC_SLOWPATH);
@@ -47,16 +55,22 @@ export function ___slab_alloc(
     const trygfp = try_thisnode
       ? (gfp & (GFP_NOWAIT | __GFP_NOMEMALLOC | __GFP_ACCOUNT)) | __GFP_NOWARN | __GFP_THISNODE
       : gfp;
-    const object = get_from_partial(cpu, s, node, trygfp, allow_spin);
-    if (object !== NULL) return object;
+    const object = get_from_partial(cpu, s, node, trygfp, allow_spin, orig_size);
+    if (object !== NULL) return note_alloc(cpu, s, object);
     const slab = new_slab(cpu, s, trygfp, alloc_flags, node);
     if (slab === NULL) {
-      if (!try_thisnode) return NULL;
+      if (!try_thisnode) {
+        slab_out_of_memory(cpu, s, gfp, node);
+        return NULL;
+      }
       try_thisnode = false;
       continue;
     }
     stat(cpu, s, STAT.ALLOC_SLAB);
-    const first = alloc_one_from_new_slab(cpu, s, slab, allow_spin);
-    if (first !== NULL || !allow_spin) return first;
+    const first = kmem_cache_debug(cpu, s)
+      ? alloc_single_from_new_slab(cpu, s, slab, orig_size, allow_spin)
+      : alloc_one_from_new_slab(cpu, s, slab, allow_spin);
+    if (first !== NULL) return note_alloc(cpu, s, first);
+    if (!allow_spin && !has_bug(cpu, BUG_NOLOCK_RETRY)) return NULL;
   }
 }

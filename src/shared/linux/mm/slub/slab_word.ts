@@ -17,15 +17,8 @@
  * Differs: the kernel compares two 64-bit words at once. `objects` never changes and numbers fit 16 bits, so here it is
  * one 32-bit word, and a freelist pointer is an index.
  */
-import {
-  FreePointer,
-  KmemCache,
-  Slab,
-  SL_locked,
-  SLAB_FREELIST_SHIFT,
-  SLAB_INUSE_MASK,
-  STAT,
-} from "../../../layout/slab.ts";
+import { FreePointer, KmemCache, Slab, SL_locked, SLAB_FREELIST_SHIFT, SLAB_INUSE_MASK } from "../../../layout/slab.ts";
+import { STAT } from "../../../layout/slab_stat.ts";
 import { __CMPXCHG_DOUBLE } from "../../../layout/slab_flags.ts";
 import { POINT } from "../../../layout/points.ts";
 import { NULL, type Ptr } from "../../../mem/struct.ts";
@@ -37,8 +30,8 @@ import { bit_spin_lock, bit_spin_unlock } from "../../sync/bit_spinlock.ts";
 import { index_to_obj, obj_to_index } from "./slab.ts";
 import { stat } from "./stat.ts";
 
-const { flags: SLAB_FLAGS, counters: COUNTERS } = Slab.offset;
-const { flags: CACHE_FLAGS, offset: OFFSET } = KmemCache.offset;
+const { flags: SLAB_FLAGS, counters: COUNTERS, objects: OBJECTS } = Slab.offset;
+const { flags: CACHE_FLAGS, offset: OFFSET, random: RANDOM } = KmemCache.offset;
 const { next: NEXT } = FreePointer.offset;
 /** bit_spin_lock() takes the number of the bit. */
 const SL_LOCKED_BIT = 31 - Math.clz32(SL_locked);
@@ -65,14 +58,55 @@ export function make_word(cpu: Cpu, s: Ptr<"kmem_cache">, slab: Ptr<"slab">, fre
   return ((obj_to_index(cpu, s, slab, freelist) + 1) << SLAB_FREELIST_SHIFT) | inuse;
 }
 
-/** The link in a free object. @kernel mm/slub.c */
+/** The link in a free object. @kernel mm/slub.c @context Any */
 export function get_freepointer(cpu: Cpu, s: Ptr<"kmem_cache">, object: Ptr): Ptr<"object"> {
-  return cpu.mem.read((object + cpu.mem.read(s, OFFSET)) as Ptr<"free_pointer">, NEXT);
+  const slot = (object + cpu.mem.read(s, OFFSET)) as Ptr<"free_pointer">;
+  return freelist_ptr(cpu, s, slot, cpu.mem.read(slot, NEXT));
 }
-/** Links a free object to the next one; a bug if that is itself, as in a naive double free. @kernel mm/slub.c */
+/** Links a free object to the next one; a bug if that is itself, as in a naive double free. @kernel mm/slub.c @context Any */
 export function set_freepointer(cpu: Cpu, s: Ptr<"kmem_cache">, object: Ptr, next: Ptr): void {
   if (object === next) bug(cpu, `object ${object} is freed twice: it is first on its freelist already`);
-  cpu.mem.write((object + cpu.mem.read(s, OFFSET)) as Ptr<"free_pointer">, NEXT, next as Ptr<"object">);
+  const slot = (object + cpu.mem.read(s, OFFSET)) as Ptr<"free_pointer">;
+  cpu.mem.write(slot, NEXT, freelist_ptr(cpu, s, slot, next));
+}
+
+/**
+ * freelist_ptr() - a link, encoded or decoded, which is the same: with CONFIG_SLAB_FREELIST_HARDENED a link is stored
+ * XOR the cache's secret and XOR the address of where it is stored, bytes swapped. Who writes an address there without
+ * knowing the secret (use after free) makes a link to nowhere, and who reads it learns no address.
+ *
+ * Why peek: the secret never changes once the cache can be seen.
+ *
+ * @kernel mm/slub.c, freelist_ptr_encode() and freelist_ptr_decode()
+ * @context Any
+ */
+export function freelist_ptr(cpu: Cpu, s: Ptr<"kmem_cache">, slot: Ptr, link: Ptr): Ptr<"object"> {
+  const random = cpu.mem.peek(s, RANDOM);
+  return (random === 0 ? link : link ^ random ^ swab(slot)) as Ptr<"object">;
+}
+/** The bytes of a word in the other order. */
+function swab(n: number): number {
+  return (n << 24) | ((n & 0xff00) << 8) | ((n >>> 8) & 0xff00) | (n >>> 24);
+}
+/**
+ * The object behind a link that has been taken off a freelist. @returns it.
+ *
+ * Differs: the kernel stores what a broken link decodes to, and dies when it is followed. Here a freelist is a number,
+ * which cannot stand for it. Without hardening nothing is checked, as there: a forged link works.
+ *
+ * @context Any
+ */
+export function checked_link(cpu: Cpu, s: Ptr<"kmem_cache">, slab: Ptr<"slab">, link: Ptr<"object">): Ptr<"object"> {
+  const { mem } = cpu;
+  if (link === NULL || mem.peek(s, RANDOM) === 0) return link;
+  const index = obj_to_index(cpu, s, slab, link);
+  if (index < 0 || index >= mem.read(slab, OBJECTS) || index_to_obj(cpu, s, slab, index) !== link) {
+    bug(
+      cpu,
+      `a free object of slab ${slab} is linked to 0x${(link >>> 0).toString(16)}, which is no object of it: written after its free`,
+    );
+  }
+  return link;
 }
 
 /**
@@ -89,7 +123,7 @@ export function __slab_update_freelist(
   old_word: number,
   new_word: number,
 ): boolean {
-  assert(cpu, irqs_disabled(cpu), "__slab_update_freelist() with IRQs on");
+  assert(cpu, cpu.rt || irqs_disabled(cpu), "__slab_update_freelist() with IRQs on");
   return update_freelist(cpu, s, slab, old_word, new_word);
 }
 

@@ -3,7 +3,8 @@
  *
  * A count is no step and protected by nothing: one may be lost to an NMI that counts the same.
  */
-import { KmemCache, KmemCacheStats, STAT, STAT_NAMES } from "../../../layout/slab.ts";
+import { KmemCache } from "../../../layout/slab.ts";
+import { KmemCacheStats, STAT, STAT_NAMES } from "../../../layout/slab_stat.ts";
 import { element, NULL, type Ptr } from "../../../mem/struct.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 

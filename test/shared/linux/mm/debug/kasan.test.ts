@@ -24,6 +24,7 @@ import { kasan_shadow_byte, kasan_state } from "../../../../../src/shared/linux/
 import { kvfree_rcu_barrier } from "../../../../../src/shared/linux/mm/kvfree_rcu/barrier.ts";
 import { kmem_cache_destroy } from "../../../../../src/shared/linux/mm/kvfree_rcu/destroy.ts";
 import { kfree_rcu } from "../../../../../src/shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
+import { kmem_cache_shrink } from "../../../../../src/shared/linux/mm/slub/shrink.ts";
 import { kmem_cache_create } from "../../../../../src/shared/linux/mm/slub/cache.ts";
 import {
   kfree,
@@ -193,6 +194,14 @@ describe("the quarantine", () => {
     expect([m.placeOf(thing), queued(cpu)]).toEqual(["rcu_sheaf", 0]);
     expect(kmem_cache_destroy(cpu, s)).toBe(0);
     expect(m.placeOf(thing)).toBe("none");
+  });
+  test("gives the objects of a cache back when it shrinks", () => {
+    const s = kmem_cache_create(cpu, "things", 64);
+    const object = kmem_cache_alloc(cpu, s, GFP_KERNEL);
+    kmem_cache_free(other, s, object);
+    expect(m.placeOf(object)).toBe("kept");
+    expect(kmem_cache_shrink(cpu, s)).toBe(0);
+    expect(m.placeOf(object)).toBe("none");
   });
   test("gives all objects of a cache back when the cache goes, from all CPUs, and no others", () => {
     const s = kmem_cache_create(cpu, "things", 64);

@@ -1,5 +1,6 @@
 /** kmemleak: what it knows after each path, what it says of blocks that it does not know, and what its scan finds. */
 import { describe, expect, test } from "vitest";
+import { logRecords } from "../../../../../src/main/report/dmesg.ts";
 import { irqs_disabled, local_irq_restore, local_irq_save } from "../../../../../src/shared/cpu/context.ts";
 import type { Cpu } from "../../../../../src/shared/cpu/cpu.ts";
 import { HOOK_KFENCE, HOOK_KMEMLEAK, KmemleakObject, KmemleakState } from "../../../../../src/shared/layout/debug.ts";
@@ -120,6 +121,8 @@ describe("what it knows", () => {
     expect(leaks(cpu)).toEqual([]);
     expect(unknowns(cpu)).toBe(0);
     expect(debug_check(cpu, take_account(cpu).censuses)).toEqual([]);
+    block(cpu); // It says so once.
+    expect(logRecords(cpu.mem, cpu.map).map(({ text }) => text)).toEqual(["kmemleak: out of records; it is off now"]);
   });
 });
 

@@ -13,7 +13,7 @@ import { Globals } from "../../../../../src/shared/layout/globals.ts";
 import { KvfreeCounters } from "../../../../../src/shared/layout/kvfree_rcu.ts";
 import { MachineMap, type MachineShape } from "../../../../../src/shared/layout/map.ts";
 import { PerCpu } from "../../../../../src/shared/layout/percpu.ts";
-import { STAT_NAMES } from "../../../../../src/shared/layout/slab.ts";
+import { STAT_NAMES } from "../../../../../src/shared/layout/slab_stat.ts";
 import { KvfreeRcuHead, RcuHead } from "../../../../../src/shared/layout/types.ts";
 import { bind_all, start_kernel } from "../../../../../src/shared/linux/init.ts";
 import { stat_sum } from "../../../../../src/shared/linux/mm/slub/stat.ts";

@@ -6,6 +6,13 @@ import type { Cpu } from "../../../../../src/shared/cpu/cpu.ts";
 import { __GFP_ZERO, GFP_KERNEL, GFP_NOWAIT } from "../../../../../src/shared/layout/gfp.ts";
 import { ObjectArray } from "../../../../../src/shared/layout/slab.ts";
 import { SLAB_NO_SHEAVES } from "../../../../../src/shared/layout/slab_flags.ts";
+import { HOOK_KFENCE } from "../../../../../src/shared/layout/debug.ts";
+import { KfenceState } from "../../../../../src/shared/layout/debug_kfence.ts";
+import {
+  is_kfence_address,
+  kfence_objects_of,
+  kfence_state,
+} from "../../../../../src/shared/linux/mm/debug/kfence_pool.ts";
 import { nr_free_pages } from "../../../../../src/shared/linux/mm/page_alloc/page_alloc.ts";
 import { alloc_from_pcs_bulk, kmem_cache_alloc_bulk } from "../../../../../src/shared/linux/mm/slub/bulk_alloc.ts";
 import { kfree_bulk, kmem_cache_free_bulk, read_slots } from "../../../../../src/shared/linux/mm/slub/bulk_free.ts";
@@ -75,6 +82,29 @@ describe("kmem_cache_alloc_bulk()", () => {
     expect(kmem_cache_alloc_bulk(cpu, s, GFP_NOWAIT, 60, p)).toBe(false);
     expect(places(read_slots(cpu, p, 3))).toEqual(["freelist"]);
     expect(nr_free_pages(cpu)).toBe(free);
+  });
+  test("one of them may be KFENCE's, at any place; without the others it goes back", () => {
+    m = new TestMachine({ cpus: 1, bytes: 2 << 20 }, { tiny: 1, hooks: HOOK_KFENCE });
+    [cpu] = m.cpus;
+    s = kmem_cache_create(cpu, "test", 128);
+    p = kmalloc(cpu, 2048, GFP_KERNEL) as Ptr as Ptr<"object_array">;
+    cpu.mem.poke(kfence_state(cpu), KfenceState.offset.sample, 1); // Each time.
+    const places_of_it = new Set<number>();
+    for (let i = 0; i < 40; i++) {
+      expect(kmem_cache_alloc_bulk(cpu, s, GFP_KERNEL, 3, p)).toBe(true);
+      const objects = read_slots(cpu, p, 3);
+      expect(places(objects)).toEqual(["user"]);
+      const guarded = objects.filter((object) => is_kfence_address(cpu, object));
+      expect([guarded.length, new Set(objects).size]).toEqual([1, 3]);
+      places_of_it.add(objects.indexOf(guarded[0]));
+      kmem_cache_free_bulk(cpu, s, 3, p);
+    }
+    expect(places_of_it).toEqual(new Set([0, 1, 2]));
+    state(2, undefined, 0, 0);
+    exhaustPages(cpu);
+    const before = kfence_objects_of(cpu, s).length;
+    expect(kmem_cache_alloc_bulk(cpu, s, GFP_NOWAIT, 200, p)).toBe(false);
+    expect(kfence_objects_of(cpu, s)).toHaveLength(before);
   });
   test("a trylock that fails leaves it all to the slabs", () => {
     state(4, undefined, 0, 0);

@@ -4,7 +4,14 @@ import { MachineBug } from "../../../../../src/shared/base/verdict.ts";
 import { bind_callback } from "../../../../../src/shared/cpu/callback_table.ts";
 import { this_cpu_ptr, type Cpu } from "../../../../../src/shared/cpu/cpu.ts";
 import { FIRST_FREE_CALLBACK } from "../../../../../src/shared/layout/callbacks.ts";
-import { GFP_KERNEL } from "../../../../../src/shared/layout/gfp.ts";
+import {
+  __GFP_COMP,
+  __GFP_DMA,
+  __GFP_DMA32,
+  __GFP_RECLAIMABLE,
+  __GFP_ZERO,
+  GFP_KERNEL,
+} from "../../../../../src/shared/layout/gfp.ts";
 import { Globals } from "../../../../../src/shared/layout/globals.ts";
 import { Page, PGTY_percpu } from "../../../../../src/shared/layout/page.ts";
 import { PerCpu } from "../../../../../src/shared/layout/percpu.ts";
@@ -17,11 +24,14 @@ import {
   SlabSheaf,
   SlubCpu,
   SlubPercpuSheaves,
-  STAT,
 } from "../../../../../src/shared/layout/slab.ts";
+import { STAT } from "../../../../../src/shared/layout/slab_stat.ts";
 import {
+  SLAB_CACHE_DMA,
+  SLAB_CACHE_DMA32,
   SLAB_NO_SHEAVES,
   SLAB_PANIC,
+  SLAB_RECLAIM_ACCOUNT,
   SLAB_RED_ZONE,
   SLAB_TYPESAFE_BY_RCU,
 } from "../../../../../src/shared/layout/slab_flags.ts";
@@ -158,6 +168,71 @@ describe("kmem_cache_create()", () => {
     expect(object % 128).toBe(0);
     expect(cpu.mem.load_word(object)).toBe(0x1234);
     expect(constructed).toBeGreaterThanOrEqual(100);
+  });
+  test.each([
+    ["outside the object", 40, { flags: SLAB_TYPESAFE_BY_RCU, freeptr_offset: 40 }],
+    ["half outside", 44, { flags: SLAB_TYPESAFE_BY_RCU, freeptr_offset: 40 }],
+    ["on no word", 64, { flags: SLAB_TYPESAFE_BY_RCU, freeptr_offset: 4 }],
+    ["where nobody relies on the object's content", 64, { freeptr_offset: 8 }],
+  ])("a free pointer %s is refused", (_, size, args) => {
+    const caches = cpu.mem.peek(globals, G.nr_caches);
+    expect(kmem_cache_create(cpu, "bad", size, args)).toBe(NULL);
+    expect(cpu.mem.peek(globals, G.nr_caches)).toBe(caches);
+  });
+  test("a free pointer may lie in a typesafe object, which is no larger then", () => {
+    const s = kmem_cache_create(cpu, "typesafe", 64, { flags: SLAB_TYPESAFE_BY_RCU, freeptr_offset: 16 });
+    expect([K.size, K.offset].map((f) => cpu.mem.peek(s, f))).toEqual([64, 16]);
+    const outside = kmem_cache_create(cpu, "outside", 64, { flags: SLAB_TYPESAFE_BY_RCU });
+    expect([K.size, K.offset].map((f) => cpu.mem.peek(outside, f))).toEqual([72, 64]);
+    const object = kmem_cache_alloc(cpu, s, GFP_KERNEL);
+    cpu.mem.fill(object, 64, 0x33);
+    kmem_cache_free(cpu, s, object);
+    kmem_cache_shrink(cpu, s); // Out of the sheaf: now it has a link.
+    for (const i of [0, 12, 24, 60]) expect(cpu.mem.load_word(object + i)).toBe(0x33333333);
+  });
+  test("a usercopy region is kept if it is one", () => {
+    const region = (size: number, useroffset: number, usersize: number): number[] => {
+      const s = kmem_cache_create(cpu, "user", size, { useroffset, usersize });
+      return [cpu.mem.peek(s, K.useroffset), cpu.mem.peek(s, K.usersize)];
+    };
+    expect(region(64, 16, 48)).toEqual([16, 48]);
+    expect(region(64, 0, 0)).toEqual([0, 0]);
+    expect(() => region(64, 17, 48)).toThrow(/48 bytes from 17 on are not in an object of 64/);
+    m.set("panic_on_warn", 0);
+    expect(region(64, 8, 0)).toEqual([0, 0]);
+  });
+  test("flags of slabs go into allocflags", () => {
+    const flags = (size: number, slab: number): number =>
+      cpu.mem.peek(kmem_cache_create(cpu, "flags", size, { flags: slab }), K.allocflags);
+    expect(flags(64, 0)).toBe(0);
+    expect(flags(2048, SLAB_RECLAIM_ACCOUNT)).toBe(__GFP_COMP | __GFP_RECLAIMABLE);
+    expect(flags(64, SLAB_CACHE_DMA)).toBe(__GFP_DMA);
+    expect(flags(64, SLAB_CACHE_DMA32)).toBe(__GFP_DMA32);
+  });
+  test("objects are constructed once for as long as their slab lives", () => {
+    const constructed = new Map<Ptr, number>();
+    const ctor = (FIRST_FREE_CALLBACK + 9) as CallbackId;
+    bind_callback(ctor, (_on, object) => void constructed.set(object, (constructed.get(object) ?? 0) + 1));
+    const s = kmem_cache_create(cpu, "made", 64, { ctor });
+    for (let round = 0; round < 3; round++) {
+      const objects = Array.from({ length: 200 }, () => kmem_cache_alloc(cpu, s, GFP_KERNEL));
+      for (const object of objects) {
+        cpu.mem.store_word(object + 60, 7);
+        kmem_cache_free(cpu, s, object);
+      }
+    }
+    expect(new Set(constructed.values())).toEqual(new Set([1]));
+    const before = constructed.size;
+    expect(kmem_cache_shrink(cpu, s)).toBe(0);
+    kmem_cache_alloc(cpu, s, GFP_KERNEL);
+    const total = [...constructed.values()].reduce((sum, n) => sum + n, 0);
+    expect(total).toBeGreaterThan(before); // In a new slab, anew.
+  });
+  test("what is constructed is not asked to be zero", () => {
+    const ctor = (FIRST_FREE_CALLBACK + 9) as CallbackId;
+    bind_callback(ctor, () => undefined);
+    const s = kmem_cache_create(cpu, "made", 64, { ctor });
+    expect(() => kmem_cache_alloc(cpu, s, GFP_KERNEL | __GFP_ZERO)).toThrow(/has a constructor/);
   });
   test("a debug cache has no sheaves", () => {
     const s = kmem_cache_create(cpu, "debug", 64, { flags: SLAB_RED_ZONE });

@@ -17,7 +17,7 @@ import { check_page_allocator } from "../../../../../src/shared/linux/mm/page_al
 import { page_alloc_init } from "../../../../../src/shared/linux/mm/page_alloc/page_alloc.ts";
 import { check_slab_cache, take_census } from "../../../../../src/shared/linux/mm/slub/check_sheaves.ts";
 import { __slab_free } from "../../../../../src/shared/linux/mm/slub/free.ts";
-import { bind_new_slab } from "../../../../../src/shared/linux/mm/slub/new_slab.ts";
+import { bind_free_slab } from "../../../../../src/shared/linux/mm/slub/free_slab.ts";
 import { refill_objects } from "../../../../../src/shared/linux/mm/slub/refill.ts";
 import { ___slab_alloc } from "../../../../../src/shared/linux/mm/slub/slab_alloc.ts";
 import { oo_make, virt_to_slab } from "../../../../../src/shared/linux/mm/slub/slab.ts";
@@ -31,7 +31,7 @@ const KERNEL = {
   ...BARE_KERNEL,
   bind: (): void => {
     BARE_KERNEL.bind();
-    bind_new_slab();
+    bind_free_slab();
   },
   boot: page_alloc_init,
 };

@@ -2,7 +2,9 @@
 import { describe, expect, test } from "vitest";
 import { __GFP_ZERO, GFP_ATOMIC, GFP_KERNEL, NUMA_NO_NODE } from "../../../../../src/shared/layout/gfp.ts";
 import { HOOK_INIT_ON_FREE } from "../../../../../src/shared/layout/debug.ts";
+import { TraceRing } from "../../../../../src/shared/layout/cpu.ts";
 import { Globals } from "../../../../../src/shared/layout/globals.ts";
+import { PerCpu } from "../../../../../src/shared/layout/percpu.ts";
 import { KmemCache } from "../../../../../src/shared/layout/slab.ts";
 import { SLAB_ALLOC_DEFAULT, SLAB_POISON, SLAB_TYPESAFE_BY_RCU } from "../../../../../src/shared/layout/slab_flags.ts";
 import {
@@ -11,7 +13,8 @@ import {
   preempt_disable,
   preempt_enable,
 } from "../../../../../src/shared/cpu/context.ts";
-import type { Cpu } from "../../../../../src/shared/cpu/cpu.ts";
+import { this_cpu_ptr, type Cpu } from "../../../../../src/shared/cpu/cpu.ts";
+import { EV_ALLOC, EV_FREE } from "../../../../../src/shared/cpu/trace.ts";
 import {
   freeptr_outside_object,
   maybe_wipe_obj_freeptr,
@@ -22,7 +25,7 @@ import {
 import { ___slab_alloc } from "../../../../../src/shared/linux/mm/slub/slab_alloc.ts";
 import { set_freepointer } from "../../../../../src/shared/linux/mm/slub/slab_word.ts";
 import { O_KRC, O_RCU_SHEAF, O_TRANSIT, O_USER } from "../../../../../src/shared/mem/oracle.ts";
-import { NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
+import { element, NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
 import { SlabMachine } from "../slab_machine.ts";
 
 function oneObject(request: Parameters<SlabMachine["cache"]>[0] = {}): {
@@ -35,6 +38,13 @@ function oneObject(request: Parameters<SlabMachine["cache"]>[0] = {}): {
   const [cpu] = machine.cpus;
   const s = machine.cache({ object_size: 64, ...request });
   return { machine, cpu, s, object: ___slab_alloc(cpu, s, GFP_ATOMIC, NUMA_NO_NODE, SLAB_ALLOC_DEFAULT) };
+}
+/** The last event in the trace of a CPU: its number, and what it is about. */
+function lastEvent(cpu: Cpu): number[] {
+  const { head, entries } = TraceRing.offset;
+  const ring = this_cpu_ptr(cpu, PerCpu.offset.trace);
+  const at = (cpu.mem.peek(ring, head) - 1) * 4;
+  return [0, 1, 2].map((i) => cpu.mem.peek(ring, element(entries, at + i)));
 }
 const bytes = (cpu: Cpu, object: Ptr, count: number): number[] =>
   Array.from({ length: count }, (_, i) => cpu.mem.load_byte(object + i));
@@ -71,6 +81,13 @@ describe("slab_post_alloc_hook", () => {
     slab_free_hook(cpu, s, object, false);
     slab_post_alloc_hook(cpu, s, GFP_ATOMIC | __GFP_ZERO, SLAB_ALLOC_DEFAULT, object);
     expect(bytes(cpu, object, 64)).toEqual(Array.from({ length: 64 }, () => 0));
+  });
+  test("it, and the hook of a free, are in the trace", () => {
+    const { cpu, s, object } = oneObject();
+    slab_post_alloc_hook(cpu, s, GFP_ATOMIC, SLAB_ALLOC_DEFAULT, object);
+    expect(lastEvent(cpu)).toEqual([EV_ALLOC, object, s]);
+    slab_free_hook(cpu, s, object, false);
+    expect(lastEvent(cpu)).toEqual([EV_FREE, object, s]);
   });
   test("an object that is somebody's already is a bug", () => {
     const { cpu, s, object } = oneObject();
@@ -111,8 +128,8 @@ describe("slab_free_hook", () => {
   test("poison_free: the object, but for the free pointer in its middle", () => {
     expect(freed({}, "poison_free")).toEqual(pattern([32, 0x6b], [8, 0x11], [24, 0x6b], [8, 0x11]));
   });
-  test("poison_free: all of it if the free pointer is outside, or none if it is 8 bytes long", () => {
-    expect(freed({ flags: SLAB_POISON }, "poison_free")).toEqual(pattern([64, 0x6b], [8, 0x11]));
+  test("poison_free: none of it if slub debugging has a pattern of its own, or if it is 8 bytes long", () => {
+    expect(freed({ flags: SLAB_POISON }, "poison_free")).toEqual(pattern([72, 0x11]));
     expect(freed({ object_size: 8 }, "poison_free")).toEqual(pattern([72, 0x11]));
     expect(freed({ object_size: 24 }, "poison_free")).toEqual(pattern([8, 0x6b], [8, 0x11], [8, 0x6b], [48, 0x11]));
   });

@@ -247,7 +247,7 @@ describe("refill_objects", () => {
     const { cpu, s, used } = withPartial(1);
     const [slab] = partial(cpu, s);
     const word = slab_word(cpu, slab);
-    expect(__slab_try_return_freelist(cpu, s, node0(cpu, s), slab, used[0][0], 1)).toBe(false);
+    expect(__slab_try_return_freelist(cpu, s, node0(cpu, s), NULL, slab, used[0][0], 1)).toBe(false);
     expect(slab_word(cpu, slab)).toBe(word);
     expect(check_slab_cache(cpu, s)).toEqual([]);
   });

@@ -21,6 +21,7 @@ import {
 } from "../../../../../src/shared/linux/mm/slub/slab.ts";
 import {
   __slab_update_freelist,
+  checked_link,
   get_freepointer,
   make_word,
   set_freepointer,
@@ -123,6 +124,51 @@ describe("free pointers", () => {
     const { cpu, s, slab } = oneSlab();
     const a = index_to_obj(cpu, s, slab, 1);
     expect(() => set_freepointer(cpu, s, a, a)).toThrow(/freed twice/);
+  });
+});
+
+describe("encoded free pointers", () => {
+  const RANDOM = 0x5ee05ee1;
+  const encoded = (): ReturnType<typeof oneSlab> => {
+    const fixture = oneSlab();
+    fixture.cpu.mem.poke(fixture.s, KmemCache.offset.random, RANDOM);
+    return fixture;
+  };
+  test("are XORed with the secret and the address of the slot, bytes swapped", () => {
+    const { cpu, s, slab } = encoded();
+    const [a, b] = [index_to_obj(cpu, s, slab, 1), index_to_obj(cpu, s, slab, 2)];
+    set_freepointer(cpu, s, a, b);
+    expect(get_freepointer(cpu, s, a)).toBe(b);
+    const slot = a + cpu.mem.peek(s, KmemCache.offset.offset);
+    const swapped = Buffer.alloc(4);
+    swapped.writeUInt32BE(slot);
+    expect(cpu.mem.load_word(slot)).toBe(b ^ RANDOM ^ swapped.readInt32LE());
+    set_freepointer(cpu, s, a, NULL);
+    expect(get_freepointer(cpu, s, a)).toBe(NULL);
+    expect(cpu.mem.load_word(slot)).toBe(RANDOM ^ swapped.readInt32LE());
+  });
+  test("lie differently in each place: a link that was moved leads nowhere", () => {
+    const { cpu, s, slab } = encoded();
+    const [a, b, c] = [1, 2, 3].map((i) => index_to_obj(cpu, s, slab, i));
+    set_freepointer(cpu, s, a, c);
+    const offset = cpu.mem.peek(s, KmemCache.offset.offset);
+    cpu.mem.store_word(b + offset, cpu.mem.load_word(a + offset));
+    expect(get_freepointer(cpu, s, b)).not.toBe(c);
+    expect(() => checked_link(cpu, s, slab, get_freepointer(cpu, s, b))).toThrow(/no object of it/);
+  });
+  test("are checked when they leave a freelist: objects of the slab, and NULL", () => {
+    const { cpu, s, slab } = encoded();
+    const objects = cpu.mem.peek(slab, Slab.offset.objects);
+    const first = index_to_obj(cpu, s, slab, 0);
+    const last = index_to_obj(cpu, s, slab, objects - 1);
+    for (const good of [NULL, first, last]) expect(checked_link(cpu, s, slab, good)).toBe(good);
+    for (const bad of [first - 64, first + 8, last + 64, -1]) {
+      expect(() => checked_link(cpu, s, slab, bad as Ptr<"object">)).toThrow(/written after its free/);
+    }
+  });
+  test("without the secret nothing is checked", () => {
+    const { cpu, s, slab } = oneSlab();
+    expect(checked_link(cpu, s, slab, 12 as Ptr<"object">)).toBe(12);
   });
 });
 

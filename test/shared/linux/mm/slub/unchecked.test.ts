@@ -78,8 +78,8 @@ test("nothing is lost without checks, whatever way objects come back", () => {
   expect(run(false, false).free).toBe(run(true, false).free);
 });
 
-test("a machine that wants hooks, poison or failing trylocks does not boot without checks", () => {
-  for (const word of ["hooks", "poison_free", "spurious"] as const) {
+test("a machine that wants what only a checked CPU does, or several tasks per CPU, does not boot without checks", () => {
+  for (const word of ["hooks", "poison_free", "spurious", "failslab", "preempt", "rt", "migrate"] as const) {
     expect(() => new TestMachine({}, { [word]: 1 }, false)).toThrow(/without checks/);
   }
 });

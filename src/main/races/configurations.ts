@@ -1,0 +1,211 @@
+/**
+ * Kernels that are built or equipped otherwise (docs/CONFIGURATIONS.md): encoded links, slabs in random order, slabs that
+ * are updated under slab_lock, allocations that fail, a node without memory.
+ */
+import { bug } from "../../shared/cpu/bug.ts";
+import { this_cpu_ptr, type Cpu } from "../../shared/cpu/cpu.ts";
+import { GFP_ATOMIC, NUMA_NO_NODE } from "../../shared/layout/gfp.ts";
+import { KvfreeCounters } from "../../shared/layout/kvfree_rcu.ts";
+import { PerCpu } from "../../shared/layout/percpu.ts";
+import { FreePointer, KmemCache } from "../../shared/layout/slab.ts";
+import { SLAB_NO_SHEAVES } from "../../shared/layout/slab_flags.ts";
+import { kmem_cache_destroy } from "../../shared/linux/mm/kvfree_rcu/destroy.ts";
+import { kfree_rcu_mightsleep } from "../../shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
+import { kfree, kmalloc } from "../../shared/linux/mm/slub/kmalloc.ts";
+import { kfree_nolock, kmalloc_nolock } from "../../shared/linux/mm/slub/nolock.ts";
+import { kmalloc_slab } from "../../shared/linux/mm/slub/size_class.ts";
+import { rcu_read_lock, rcu_read_unlock } from "../../shared/linux/rcu/update.ts";
+import { NULL, type Ptr } from "../../shared/mem/struct.ts";
+import { get, type Operation, type Scenario, set } from "../explore/scenario.ts";
+import { raiseIrq } from "../kit/interrupts.ts";
+import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
+import {
+  alloc,
+  cache,
+  CAPACITY,
+  FIRST_THING,
+  FIRST_WORD,
+  loses,
+  makeCache,
+  makeThings,
+  put,
+  race,
+  take,
+} from "./kit.ts";
+import { accounted } from "./kit_account.ts";
+import { freeRcu, insideSheafLock, slabFree } from "./kit_frees.ts";
+
+const { kvfree: KVFREE } = PerCpu.offset;
+const { kfree_rcu_synchronous: N_SYNCHRONOUS } = KvfreeCounters.offset;
+
+const common = { kernel: NO_GRACE_PERIODS, check: accounted } satisfies Partial<Scenario>;
+/** One sheaf of things in use, and as many and two more free in their slab. */
+const oneSlab: Operation = (cpu) => makeThings(cpu, makeCache(cpu, 0, 2 * CAPACITY + 2), CAPACITY);
+const refill: Operation = (cpu) => put(cpu, CAPACITY, alloc(cpu));
+/** An allocation that cannot have a sheaf. */
+const allocFromSlab =
+  (i: number): Operation =>
+  (cpu) =>
+    insideSheafLock(cpu, () => put(cpu, i, alloc(cpu)));
+
+/** The link of a freed object is overwritten with the address of one that is in use. */
+const forgedLink = {
+  ...common,
+  setup: (cpu) => {
+    oneSlab(cpu);
+    set(cpu, FIRST_WORD, get(cpu, FIRST_THING));
+    slabFree(0)(cpu);
+  },
+  cpus: [
+    [
+      (cpu) => {
+        const link = get(cpu, FIRST_WORD) + cpu.mem.peek(cache(cpu), KmemCache.offset.offset);
+        cpu.mem.write(link as Ptr<"free_pointer">, FreePointer.offset.next, get(cpu, FIRST_THING + 1) as Ptr<"object">);
+      },
+    ],
+    [allocFromSlab(CAPACITY), allocFromSlab(CAPACITY + 1)],
+  ],
+} satisfies Partial<Scenario>;
+
+/** Of a bucket of which a slab holds few. */
+const LARGE = 8192;
+const IN_TWO_SLABS = 8;
+
+/** Objects of 1024 bytes from a sheaf of two. */
+const SIZE = 1024;
+const bucket: Operation = (cpu) => makeThings(cpu, kmalloc_slab(cpu, SIZE, 0), 8);
+const allocate =
+  (i: number): Operation =>
+  (cpu) =>
+    put(cpu, i, kmalloc(cpu, SIZE, GFP_ATOMIC));
+const free =
+  (i: number): Operation =>
+  (cpu) =>
+    kfree(cpu, take(cpu, i));
+/** CPU 1 belongs to a node without memory: what it frees is remote, or is not, as the kernel is built. */
+const memless = {
+  ...common,
+  setup: bucket,
+  nmi: (cpu) => {
+    if (cpu.id !== 1) return;
+    for (const i of [6, 7]) kfree_nolock(cpu, take(cpu, i));
+    put(cpu, 8, kmalloc_nolock(cpu, SIZE, 0, NUMA_NO_NODE));
+  },
+  cpus: [
+    [free(0), allocate(9)],
+    [free(1), allocate(10), free(2)],
+  ],
+} satisfies Partial<Scenario>;
+
+export default [
+  race({
+    ...common,
+    name: "hardened-refill",
+    summary: "encoded links: the refill of a sheaf against a free into its slab, and an allocation of what was freed",
+    config: ["hardened"],
+    setup: oneSlab,
+    cpus: [[refill], [slabFree(0)], [allocFromSlab(CAPACITY + 1)]],
+  }),
+  loses(
+    race({
+      ...forgedLink,
+      name: "hardened-forged-link",
+      summary: "encoded links: a write after a free against two allocations, of which the first one notices it",
+      config: ["hardened"],
+    }),
+  ),
+  loses(
+    race({
+      ...forgedLink,
+      name: "forged-link",
+      summary: "links as they are: a write after a free against two allocations, which get an object that is in use",
+    }),
+  ),
+  race({
+    ...common,
+    name: "shuffle-nmi-alloc",
+    summary: "slabs in random order: kmalloc() from a new slab against kmalloc_nolock() from another one in an NMI",
+    config: ["shuffle"],
+    setup: (cpu) => makeThings(cpu, kmalloc_slab(cpu, LARGE, 0), IN_TWO_SLABS),
+    nmi: (cpu) => put(cpu, IN_TWO_SLABS, kmalloc_nolock(cpu, LARGE, 0, NUMA_NO_NODE)),
+    cpus: [[(cpu) => put(cpu, IN_TWO_SLABS + 1, kmalloc(cpu, LARGE, GFP_ATOMIC))]],
+  }),
+  race({
+    ...common,
+    name: "nocmpxchg-irq-free",
+    summary: "slabs under slab_lock: frees of two CPUs and of an interrupt into one slab, kmalloc_nolock() in an NMI",
+    config: ["nocmpxchg"],
+    setup: oneSlab,
+    irq: slabFree(2),
+    nmi: (cpu) => {
+      const object = kmalloc_nolock(cpu, SIZE, 0, NUMA_NO_NODE);
+      if (object !== NULL) bug(cpu, "kmalloc_nolock() from a slab that is updated under slab_lock");
+      kfree_nolock(cpu, take(cpu, 3));
+    },
+    cpus: [[slabFree(0)], [(cpu) => raiseIrq(cpu, 0), slabFree(1)]],
+  }),
+  race({
+    ...common,
+    name: "lowmem-refill",
+    summary:
+      "no pages at all: the refill of a sheaf from a slab that has too little for it against a free and an allocation",
+    config: ["lowmem=1"],
+    setup: (cpu) => makeThings(cpu, makeCache(cpu, 0, 2 * CAPACITY - 1), CAPACITY),
+    cpus: [[refill], [slabFree(0), allocFromSlab(CAPACITY + 1)]],
+  }),
+  race({
+    name: "lowmem-mightsleep",
+    summary: "no pages at all: kfree_rcu_mightsleep(), which has to wait for its grace period itself, against a reader",
+    config: ["lowmem=1", "cached=0"],
+    setup: (cpu) => makeThings(cpu, makeCache(cpu, SLAB_NO_SHEAVES), 1),
+    cpus: [
+      [(cpu) => kfree_rcu_mightsleep(cpu, take(cpu, 0)), assertSynchronous],
+      [
+        (cpu) => {
+          rcu_read_lock(cpu);
+          for (let looks = 0; looks < 2; looks++) get(cpu, FIRST_THING);
+          rcu_read_unlock(cpu);
+        },
+      ],
+    ],
+    check: accounted,
+  }),
+  race({
+    ...common,
+    name: "lowmem-kfree-rcu",
+    summary:
+      "no pages at all: kfree_rcu() of objects without sheaves on two CPUs, which links them through their heads",
+    config: ["lowmem=1", "cached=0"],
+    setup: (cpu) => makeThings(cpu, makeCache(cpu, SLAB_NO_SHEAVES), 3),
+    cpus: [[freeRcu(0)], [freeRcu(1), freeRcu(2)]],
+  }),
+  race({
+    ...memless,
+    name: "memless",
+    summary:
+      "a CPU whose node has no memory and one whose node has some: kmalloc(), kfree(), nolock functions in an NMI",
+    config: ["numa=2:memless"],
+  }),
+  race({
+    ...memless,
+    name: "memless-without-config",
+    summary: "the same, without CONFIG_HAVE_MEMORYLESS_NODES: the CPU keeps what it frees",
+    config: ["numa=2:memless", "no-memoryless"],
+  }),
+  race({
+    name: "memless-destroy",
+    summary: "kmem_cache_destroy() while the barn of a node without memory holds objects of another node",
+    config: ["numa=2:memless"],
+    cpus: [[], [(cpu) => makeThings(cpu, makeCache(cpu), 4 * CAPACITY), freeAll, destroy]],
+  }),
+];
+
+function assertSynchronous(cpu: Cpu): void {
+  if (cpu.mem.peek(this_cpu_ptr(cpu, KVFREE), N_SYNCHRONOUS) === 0) bug(cpu, "there was a page for kfree_rcu()");
+}
+function freeAll(cpu: Cpu): void {
+  for (let i = 0; i < 4 * CAPACITY; i++) free(i)(cpu);
+}
+function destroy(cpu: Cpu): void {
+  if (kmem_cache_destroy(cpu, cache(cpu)) !== 0) bug(cpu, "objects are left");
+}

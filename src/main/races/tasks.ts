@@ -1,0 +1,69 @@
+/**
+ * Two tasks of one CPU on one sheaf: with preemption between any two steps (preempt-), and with PREEMPT_RT, where the
+ * task that holds the sheaf lock can be preempted, so that the other finds it taken, and trylocks fail that cannot fail
+ * elsewhere (rt-). Spec slub 2.2, 9. An NMI frees on top of whoever runs.
+ */
+import { kmem_cache_free } from "../../shared/linux/mm/slub/kmalloc.ts";
+import { kfree_nolock } from "../../shared/linux/mm/slub/nolock.ts";
+import type { Operation, Scenario } from "../explore/scenario.ts";
+import { alloc, cache, makeCache, makeThings, put, race, take } from "./kit.ts";
+import { accounted } from "./kit_account.ts";
+import { freeNolock, freeRcu } from "./kit_frees.ts";
+import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
+
+/** Things there are at first. Their sheaf is empty then, and so is the barn. */
+const COUNT = 8;
+const GOT = 12;
+const allocates =
+  (i: number): Operation =>
+  (cpu) =>
+    put(cpu, i, alloc(cpu));
+const frees =
+  (i: number): Operation =>
+  (cpu) =>
+    kmem_cache_free(cpu, cache(cpu), take(cpu, i));
+const freesNolock =
+  (i: number): Operation =>
+  (cpu) =>
+    kfree_nolock(cpu, take(cpu, i));
+const freesRcuNolock =
+  (i: number): Operation =>
+  (cpu) =>
+    freeNolock(cpu, i);
+
+const shapes: Readonly<Record<string, Pick<Scenario, "summary" | "cpus" | "tasks" | "nmi">>> = {
+  "alloc-alloc": {
+    summary: "two tasks of a CPU allocate from an empty sheaf",
+    cpus: [[allocates(GOT)]],
+    tasks: [{ cpu: 0, program: [allocates(GOT + 1)] }],
+  },
+  "free-free": {
+    summary: "two tasks of a CPU free into a sheaf that gets full, and an NMI frees on top",
+    cpus: [[frees(0), frees(1), frees(2)]],
+    tasks: [{ cpu: 0, program: [frees(3), frees(4), frees(5)] }],
+    nmi: freesNolock(6),
+  },
+  "alloc-free": {
+    summary: "one task of a CPU frees what the other could allocate",
+    cpus: [[frees(0), allocates(GOT), frees(1)]],
+    tasks: [{ cpu: 0, program: [frees(2), allocates(GOT + 1), freesNolock(3)] }],
+  },
+  "kfree-rcu": {
+    summary: "two tasks of a CPU and an NMI fill its rcu_free sheaf",
+    cpus: [[freesRcuNolock(0), freesRcuNolock(1)]],
+    tasks: [{ cpu: 0, program: [freeRcu(2), freesRcuNolock(3)] }],
+    nmi: freesRcuNolock(4),
+  },
+};
+
+const of = (kind: "preempt" | "rt", name: string): Scenario =>
+  race({
+    name: `${kind}-${name}`,
+    ...shapes[name],
+    setup: (cpu) => makeThings(cpu, makeCache(cpu), COUNT),
+    check: accounted,
+    globals: { [kind]: 1 },
+    kernel: NO_GRACE_PERIODS,
+  });
+
+export default Object.keys(shapes).flatMap((name) => [of("preempt", name), of("rt", name)]);

@@ -1,0 +1,176 @@
+/** `sheaf kunit`: the suite passes, and what does not pass is told. */
+import { describe, expect, test } from "vitest";
+import { main } from "../../../src/main/cli.ts";
+import type { Output } from "../../../src/main/command.ts";
+import { CASES } from "../../../src/main/kunit/catalogue.ts";
+import { Ktap } from "../../../src/main/kunit/ktap.ts";
+import { type CaseResult, KunitResults } from "../../../src/main/kunit/results.ts";
+import { runKunit } from "../../../src/main/kunit/run.ts";
+import { parseOptions } from "../../../src/main/options.ts";
+import { machineConfig, parseTortureConfig, TORTURE_OPTIONS } from "../../../src/main/torture/config.ts";
+import type { SupervisedRun } from "../../../src/main/supervise.ts";
+
+async function kunit(line: string): Promise<{ code: number; out: string[]; err: string[] }> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const output: Output = { out: (text) => out.push(text), err: (text) => err.push(text), progress: undefined };
+  const code = await main(["kunit", ...line.split(" ")], output);
+  return { code, out, err };
+}
+
+describe("sheaf kunit", () => {
+  test("the whole suite passes, in short rounds", async () => {
+    const { code, out, err } = await kunit("--cpus 2 --memory 32MiB --rounds 12 --seed 1");
+    const results = out.filter((line) => /^ {4}(not )?ok/.test(line));
+    expect(results).toEqual(CASES.map(({ name }, i) => `    ok ${i + 1} ${name}`));
+    const totals = `pass:${CASES.length} fail:0 skip:0 total:${CASES.length}`;
+    expect(out.slice(0, 5)).toEqual([
+      "KTAP version 1",
+      "1..1",
+      "    KTAP version 1",
+      "    # Subtest: slub_test",
+      `    1..${CASES.length}`,
+    ]);
+    expect(out.slice(-3)).toEqual([`# slub_test: ${totals}`, `# Totals: ${totals}`, "ok 1 slub_test"]);
+    for (const event of ["perf", "kprobe"]) {
+      const counts = out.find((line) => line.startsWith(`    # test_kmalloc_nolock_and_friends_${event}: callback`));
+      expect(counts).toMatch(/callback_count=[1-9]\d* alloc_ok=[1-9]\d* alloc_fail=\d+$/);
+    }
+    expect({ code, err }).toEqual({ code: 0, err: [] });
+  });
+  test("some of them; skipped: an event without NMIs, a kprobe on one CPU", async () => {
+    const names = ["kprobe", "perf"].map((event) => `test_kmalloc_nolock_and_friends_${event}`);
+    const { code, out } = await kunit(`${names.join(",")} --cpus 1 --memory 8MiB --nmi 0`);
+    expect(out.slice(4)).toEqual([
+      "    1..2",
+      `    ok 1 ${names[0]} # SKIP needs more than one CPU`,
+      `    ok 2 ${names[1]} # SKIP the event cannot be enabled: there are no NMIs`,
+      "# slub_test: pass:0 fail:0 skip:2 total:2",
+      "# Totals: pass:0 fail:0 skip:2 total:2",
+      "ok 1 slub_test",
+    ]);
+    expect(code).toBe(0);
+  });
+  test("exit code 1 if one fails: a bug that the kernel had", async () => {
+    const { code, out } = await kunit("test_kfree_rcu --cpus 2 --memory 8MiB --bug B7");
+    expect(code).toBe(1);
+    expect(out[5]).toMatch(
+      /^ {4}# test_kfree_rcu: the machine has failed: .* missed by kvfree_rcu_barrier_on_cache\(\)/,
+    );
+    expect(out.slice(-4)).toEqual([
+      "    not ok 1 test_kfree_rcu",
+      "# slub_test: pass:0 fail:1 skip:0 total:1",
+      "# Totals: pass:0 fail:1 skip:0 total:1",
+      "not ok 1 slub_test",
+    ]);
+  });
+  test("--list names them", async () => {
+    expect((await kunit("--list")).out).toEqual(CASES.map(({ name }) => name));
+  });
+  test.each([
+    ["nothing", /^sheaf: there is no test 'nothing': 'sheaf kunit --list' names them$/],
+    ["--rounds 0", /--rounds must be an integer/],
+    ["--duration 1s", /unknown option --duration/],
+  ])("%s is no command line", async (line, message) => {
+    const { code, out, err } = await kunit(line);
+    expect({ code, out }).toEqual({ code: 2, out: [] });
+    expect(err[0]).toMatch(message);
+  });
+});
+
+describe("what does not pass", () => {
+  const NAMES = ["good", "expects", "asserts", "skips", "breaks", "leaks"];
+  async function run(names: readonly string[]): Promise<{ results: Record<string, CaseResult>; ended: SupervisedRun }> {
+    const results: Record<string, CaseResult> = {};
+    const config = parseTortureConfig(parseOptions(["--cpus", "2", "--memory", "8MiB"], TORTURE_OPTIONS, 0));
+    const ended = await runKunit(
+      {
+        machine: machineConfig(config),
+        options: { rounds: 1, seed: 1, nmisPerTick: 0, nmis: false },
+        nmiRate: 0,
+        cases: names.map((name) => NAMES.indexOf(name)),
+      },
+      {
+        cpuModule: new URL("./broken_cases.ts", import.meta.url),
+        onResult: (index, result) => (results[NAMES[index]] = result),
+      },
+    );
+    return { results, ended };
+  }
+
+  test("expectations, assertions and skips are told apart, and the next test runs", async () => {
+    const { results, ended } = await run(["asserts", "skips", "expects", "good"]);
+    expect(results).toEqual({
+      good: { state: "ok", lines: ["seen"] },
+      expects: {
+        state: "failed",
+        lines: [
+          "EXPECTATION FAILED: one is 1, not 2",
+          "EXPECTATION FAILED: three is 3",
+          "EXPECTATION FAILED: false is true",
+        ],
+      },
+      asserts: { state: "failed", lines: ["ASSERTION FAILED: NULL is NULL"] },
+      skips: { state: "skipped", lines: ["not here"] },
+    });
+    expect(ended.verdict).toBe("SUCCESS");
+  });
+  test("a test that breaks the machine has failed, and the rest run on a new one", async () => {
+    const { results, ended } = await run(["skips", "breaks", "good"]);
+    expect(Object.keys(results)).toEqual(["skips", "breaks", "good"]);
+    expect(results["breaks"].state).toBe("failed");
+    expect(results["breaks"].lines[0]).toBe("the machine has failed: CPU 0: broken by a test");
+    expect(results["good"].state).toBe("ok");
+    expect(ended.verdict).toBe("SUCCESS");
+  });
+  test("what tests leave behind is found at the end", async () => {
+    const { results, ended } = await run(["leaks", "good"]);
+    expect(results).toMatchObject({ leaks: { state: "ok" }, good: { state: "ok" } });
+    expect(ended.verdict).toBe("FAILURE");
+    expect(ended.failures[0]).toMatch(/at quiescence: cache kmalloc-32: \d+ objects in use/);
+  });
+});
+
+describe("KTAP", () => {
+  test("not ok, diagnostics, skips, totals", () => {
+    const lines: string[] = [];
+    const ktap = new Ktap("suite", (line) => lines.push(line));
+    ktap.start(3);
+    ktap.result("a", { state: "ok", lines: ["info"] });
+    ktap.result("b", { state: "failed", lines: ["EXPECTATION FAILED: x", "more"] });
+    ktap.result("c", { state: "skipped", lines: ["why not"] });
+    expect(ktap.end([])).toBe(false);
+    expect(lines.slice(4)).toEqual([
+      "    1..3",
+      "    # a: info",
+      "    ok 1 a",
+      "    # b: EXPECTATION FAILED: x",
+      "    # b: more",
+      "    not ok 2 b",
+      "    ok 3 c # SKIP why not",
+      "# suite: pass:1 fail:1 skip:1 total:3",
+      "# Totals: pass:1 fail:1 skip:1 total:3",
+      "not ok 1 suite",
+    ]);
+  });
+  test("trouble beside the tests is trouble", () => {
+    const lines: string[] = [];
+    const ktap = new Ktap("suite", (line) => lines.push(line));
+    expect(ktap.end(["leaked\n  two"])).toBe(false);
+    expect(lines).toEqual([
+      "# leaked",
+      "#   two",
+      "# suite: pass:0 fail:0 skip:0 total:0",
+      "# Totals: pass:0 fail:0 skip:0 total:0",
+      "not ok 1 suite",
+    ]);
+  });
+});
+
+test("results that are too long are cut off", () => {
+  const results = KunitResults.create(2);
+  results.set(0, "failed", ["x".repeat(5000)]);
+  results.set(1, "ok", ["a", "b"]);
+  expect(results.get(0).lines[0]).toHaveLength(4000);
+  expect(results.get(1)).toEqual({ state: "ok", lines: ["a", "b"] });
+});
