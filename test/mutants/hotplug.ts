@@ -63,7 +63,7 @@ export const HOTPLUG_MUTANTS: readonly Mutant[] = [
     edits: leftOut("  invoke(cpu, CB.rcutree_report_cpu_starting, cpu.section);\n"),
     explore: ["hotplug-gp-sync"],
     torture: [...TORTURE, "--scenario", "rcu"],
-    quick: false,
+    quick: true,
   },
   {
     name: "no-stop-machine",
@@ -120,7 +120,7 @@ export const HOTPLUG_MUTANTS: readonly Mutant[] = [
     edits: leftOut("  timers_dead_cpu(cpu, dead);\n"),
     explore: ["hotplug-timer"],
     torture: TORTURE,
-    quick: false,
+    quick: true,
   },
   {
     name: "hrtimers-stay",

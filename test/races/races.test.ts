@@ -161,7 +161,7 @@ const BUDGETS: Record<string, readonly [bound: number, random: number]> = {
   "hotplug-barrier": [0, 20],
   "hotplug-krc": [1, 20],
   "hotplug-deferred": [0, 20],
-  "hotplug-nmi": [-1, 100], // Bound 0 takes a quarter of one.
+  "hotplug-nmi": [0, 20],
   "hotplug-destroy": [0, 20],
   "hotplug-flush": [0, 20],
   "hotplug-stocks": [0, 20],
