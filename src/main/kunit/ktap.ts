@@ -13,6 +13,7 @@ export class Ktap {
   private readonly say: (line: string) => void;
   private readonly count: Count = { pass: 0, fail: 0, skip: 0 };
   private number = 0;
+  private plan = 0;
 
   constructor(suite: string, say: (line: string) => void) {
     this.suite = suite;
@@ -21,6 +22,7 @@ export class Ktap {
 
   /** @param plan  how many tests there will be. */
   start(plan: number): void {
+    this.plan = plan;
     this.say("KTAP version 1");
     this.say("1..1");
     this.say(`${INDENT}KTAP version 1`);
@@ -38,7 +40,9 @@ export class Ktap {
   end(trouble: readonly string[]): boolean {
     const { pass, fail, skip } = this.count;
     const totals = `pass:${pass} fail:${fail} skip:${skip} total:${pass + fail + skip}`;
-    const good = fail === 0 && trouble.length === 0;
+    const missing = this.plan - this.number;
+    const good = fail === 0 && missing === 0 && trouble.length === 0;
+    if (missing > 0) this.say(`# ${missing} of ${this.plan} tests have not run to their end`);
     for (const line of trouble.flatMap((each) => each.split("\n"))) this.say(`# ${line}`);
     this.say(`# ${this.suite}: ${totals}`);
     this.say(`# Totals: ${totals}`);

@@ -167,6 +167,16 @@ describe("KTAP", () => {
   });
 });
 
+test("a suite that was interrupted is not ok, and says how much is missing", () => {
+  const lines: string[] = [];
+  const ktap = new Ktap("suite", (line) => lines.push(line));
+  ktap.start(3);
+  ktap.result("a", { state: "ok", lines: [] });
+  expect(ktap.end([])).toBe(false);
+  expect(lines).toContain("# 2 of 3 tests have not run to their end");
+  expect(lines.at(-1)).toBe("not ok 1 suite");
+});
+
 test("results that are too long are cut off", () => {
   const results = KunitResults.create(2);
   results.set(0, "failed", ["x".repeat(5000)]);
