@@ -43,6 +43,9 @@ export interface DecisionPoint {
 export const READS = 1;
 export const WRITES = 2;
 
+/** The number of a decision point that does not come. Why not Infinity: sums of it stay small integers, which are faster. */
+export const NEVER = 1 << 30;
+
 /** choose() may answer this instead of an index: the rest of this execution is known already, abandon it. */
 export const PRUNE = -1;
 
@@ -61,8 +64,9 @@ export interface Strategy {
   /**
    * After choose() let the lane go on: at how many decision points from here it would do so again, as long as what else
    * could run stays the same. The engine does not ask there.
+   * @param pending  it may take interrupts here that are pending, and may or may not at those points.
    */
-  quiet?(): number;
+  quiet?(pending: boolean): number;
   /** So many decision points went by without a question. */
   passed?(points: number): void;
   /** The execution is over. @param points  decision points it had. @param learned  true if new words became shared. */

@@ -123,7 +123,7 @@ export abstract class Decider extends Execution {
     if (g[G_TICKS_LEFT] > 0 && !ended) decision.offer(TICK, -1);
     if (decision.migrates) this.offerMigrations(lane);
     if (decision.count > 1) return this.ask(lane, blocked, point, irqs);
-    if (this.mayBeQuiet(lane, blocked, irqs)) this.quiet = ALONE;
+    if (irqs === 0 && this.mayBeQuiet(lane, blocked)) this.beQuiet(ALONE);
     return decision.choices[0];
   }
   /** Those that the lane's CPU may take now, but for IRQs that are off. */
@@ -143,8 +143,8 @@ export abstract class Decider extends Execution {
    * choices of their own, and so are named points if NMIs hit there only. Where a lane has just arrived others were not
    * offered. What else there is, pending bits, blocked lanes, contexts, does not change behind the scheduler's back.
    */
-  private mayBeQuiet(lane: Lane, blocked: boolean, irqs: number): boolean {
-    if (blocked || lane.s[L_ARRIVED] !== 0 || irqs !== 0 || this.hasTasks) return false;
+  private mayBeQuiet(lane: Lane, blocked: boolean): boolean {
+    if (blocked || lane.s[L_ARRIVED] !== 0 || this.hasTasks) return false;
     if (this.limits.model !== "sc" || this.limits.nmiPoints !== undefined) return false;
     for (const other of this.lanes) if (other.s[L_BLOCKED] === BLOCKED_RELAX) return false;
     return true;
@@ -164,8 +164,20 @@ export abstract class Decider extends Execution {
     if (index === PRUNE) throw PRUNED;
     const choice = decision.choices[index];
     if (index !== 0) this.recordPick(lane, choice);
-    else if (strategy.quiet !== undefined && this.mayBeQuiet(lane, blocked, irqs)) this.quiet = strategy.quiet();
+    else if (strategy.quiet !== undefined && this.mayBeQuiet(lane, blocked)) {
+      if (irqs === 0) this.beQuiet(strategy.quiet(false));
+      else if (this.offersAll(lane, irqs)) this.beQuiet(strategy.quiet(true));
+    }
     return choice;
+  }
+  /**
+   * Can the lane take the pending interrupts here? Then none is news later, should IRQs go off and on again. And are there
+   * other choices, so that points with IRQs off are some too?
+   */
+  private offersAll(lane: Lane, irqs: number): boolean {
+    let others = this.decision.count - 1;
+    for (let bits = irqs; bits !== 0; bits &= bits - 1) others--;
+    return others > 0 && !irqs_disabled(this.cpus[lane.id]);
   }
   private listAccesses(): void {
     const { decision } = this;

@@ -111,7 +111,7 @@ export class Engine extends Scheduler {
     this.depth = 0;
     for (const traced of this.memories) traced.rebuilding = false;
     this.beginExecution(strategy);
-    this.solo = false;
+    this.schedule(true);
     this.target = this.lanes[0];
     let pruned = false;
     try {
@@ -121,7 +121,7 @@ export class Engine extends Scheduler {
       else if (e !== FINISHED) throw e;
     } finally {
       this.endQuiet();
-      this.solo = true;
+      this.schedule(false);
       // A failure may have left lanes half rebuilt; who looks at the machine now looks at memory.
       for (const traced of this.memories) traced.rebuilding = false;
     }

@@ -52,8 +52,8 @@ const MAX_FORCED_TICKS_WITHOUT_TIMER = 48;
 /** After this many forced ticks in a row time jumps to the next armed timer. */
 const TICKS_BEFORE_JUMP = 16;
 
-/** Nobody but the running lane can do anything. */
-export const ALONE = -1;
+/** Decision points that pass where nobody but the running lane can do anything: more than there are. They do not count. */
+export const ALONE = 0x7fffffff;
 
 /** Something to throw that nobody sees: it lacks what makes a real Error cost as much again as the throw. */
 export function signal(): Error {
@@ -113,6 +113,7 @@ export abstract class Execution {
   /** Told of everything, if there is one. */
   recorder: Recorder | undefined;
   readonly limits: Limits;
+  protected readonly maxSteps: number;
   /** Somebody wants to be told of accesses. */
   observed = false;
   /** Set-up and check: no scheduling. */
@@ -122,16 +123,17 @@ export abstract class Execution {
   /** Programs that have an operation. */
   private readonly programCount: number;
   protected everyAccess = false;
+  /** What decides about most steps is the word, and who touches it: see Scheduler.step(). */
+  protected isPlain = false;
   protected wantsAccesses = false;
   /** Mixed into the state hash by whoever keeps state beside the machine (oracle_history.ts). */
   history1 = 0;
   history2 = 0;
-  /** Decision points that the running lane passes without a question, or ALONE; 0: each is decided. */
+  /** Decision points that the running lane still passes without a question; 0: each is decided. And how many they were. */
   protected quiet = 0;
+  private granted = 0;
   /** Some CPU has several tasks. */
   protected hasTasks = false;
-  /** Of them, those that went by. */
-  private passedPoints = 0;
   protected readonly g: Int32Array;
   protected readonly owners: Uint8Array;
   protected readonly words: Int32Array;
@@ -146,6 +148,7 @@ export abstract class Execution {
     this.programs = programs;
     this.programCount = programs.cpus.filter((program) => program.length > 0).length;
     this.limits = limits;
+    this.maxSteps = limits.steps;
   }
 
   /** A new execution begins; memory is as at the snapshot. */
@@ -177,6 +180,13 @@ export abstract class Execution {
     this.memory.hashing = strategy.hashes === true;
     this.wantsAccesses = strategy.nextAccesses === true;
     this.observed = this.recorder?.access !== undefined || this.programs.invariant !== undefined;
+    this.schedule(!this.solo);
+  }
+
+  /** Scheduling begins, or ends. */
+  protected schedule(isOn: boolean): void {
+    this.solo = !isOn;
+    this.isPlain = isOn && !this.everyAccess && this.limits.model === "sc";
   }
 
   get steps(): number {
@@ -184,20 +194,23 @@ export abstract class Execution {
   }
   /** The running lane stands before a decision point. @returns true if there is nothing to decide. */
   protected passes(): boolean {
-    if (this.quiet > 0) {
-      this.quiet--;
-      this.passedPoints++;
-      return true;
-    }
-    return this.quiet === ALONE;
+    if (this.quiet === 0) return false;
+    this.quiet--;
+    return true;
+  }
+  /** From here on so many decision points pass, or ALONE. */
+  protected beQuiet(points: number): void {
+    this.quiet = points;
+    this.granted = points;
   }
   /** Something has changed for somebody: from now on each decision point counts. */
   endQuiet(): void {
-    this.quiet = 0;
-    if (this.passedPoints === 0) return;
-    this.g[G_POINTS] += this.passedPoints;
-    this.strategy?.passed?.(this.passedPoints);
-    this.passedPoints = 0;
+    if (this.granted === 0) return;
+    const passed = this.granted === ALONE ? 0 : this.granted - this.quiet;
+    this.beQuiet(0);
+    if (passed === 0) return;
+    this.g[G_POINTS] += passed;
+    this.strategy?.passed?.(passed);
   }
 
   /** Decision points at which there was a choice. */

@@ -48,15 +48,30 @@ export abstract class Scheduler extends Decider {
 
   /** Before an access of `lane` to word `index`: others may run, interrupts may come. */
   step(lane: Lane, index: number, effect: number): void {
+    if (this.isPlain && !lane.resuming && (this.words[lane.pending] & FORCED_INTERRUPTS) === 0) {
+      lane.s[L_ACCESSES]++;
+      if (++this.g[G_STEPS] > this.maxSteps) this.livelock(lane);
+      const owner = this.owners[index];
+      if (owner === lane.writes || (owner === lane.context && effect === READS)) return; // Most steps end here,
+      if (owner === SHARED && this.quiet > 0) {
+        this.quiet--; // or here.
+        return;
+      }
+      this.decideStep(lane, index, effect, owner);
+    } else this.stepWithCare(lane, index, effect);
+  }
+  private stepWithCare(lane: Lane, index: number, effect: number): void {
     if (this.solo) {
       this.deliverForced(lane, INTERRUPT);
       return;
     }
     this.countStep(lane);
-    if ((this.words[lane.pending] & FORCED_INTERRUPTS) !== 0) this.deliverForced(lane, INTERRUPT);
+    this.deliverForced(lane, INTERRUPT);
     const owner = this.owners[index];
     const isPrivate = owner === lane.writes || (owner === lane.context && effect === READS);
-    if (isPrivate && !this.everyAccess && lane.s[L_BUFFERED] === 0) return; // Most steps end here.
+    if (!isPrivate || this.everyAccess || lane.s[L_BUFFERED] > 0) this.decideStep(lane, index, effect, owner);
+  }
+  private decideStep(lane: Lane, index: number, effect: number, owner: number): void {
     if (owner !== SHARED) this.noteShared(lane, index, effect);
     const drains = lane.s[L_BUFFERED] > 0 && effect === (READS | WRITES);
     if (this.owners[index] === SHARED || this.everyAccess || drains) this.decideBefore(lane, index, effect, 0);
@@ -163,9 +178,10 @@ export abstract class Scheduler extends Decider {
       return;
     }
     lane.s[L_ACCESSES]++;
-    if (++this.g[G_STEPS] > this.limits.steps) {
-      throw new MachineBug(lane.cpu, `livelock: ${this.limits.steps} steps without an end`);
-    }
+    if (++this.g[G_STEPS] > this.maxSteps) this.livelock(lane);
+  }
+  private livelock(lane: Lane): never {
+    throw new MachineBug(lane.cpu, `livelock: ${this.maxSteps} steps without an end`);
   }
   /** Learns who stores to all words from `first` up to `end`. @returns true if any of them is shared. */
   sharesAny(lane: Lane, first: number, end: number, effect = WRITES): boolean {

@@ -79,7 +79,7 @@ export class HandOverEngine extends Scheduler {
   private runOwn(): void {
     const { control, own } = this;
     control.enter(own.id);
-    this.solo = false;
+    this.schedule(true);
     try {
       for (;;) {
         const operation = this.nextOperation(own);
@@ -89,7 +89,7 @@ export class HandOverEngine extends Scheduler {
       }
     } catch (e) {
       this.endQuiet();
-      this.solo = true;
+      this.schedule(false);
       this.leave(e);
     }
   }

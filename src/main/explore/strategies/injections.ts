@@ -4,7 +4,7 @@
  * place and n points ahead, the first of these is a place with probability k/n, and so on). Pending interrupts wait for their CPU to take them, buffered
  * stores to reach memory: neither is limited in number, and each happens soon.
  */
-import { IRQ, type DecisionPoint } from "../strategy.ts";
+import { IRQ, NEVER, type DecisionPoint } from "../strategy.ts";
 import { LENGTH, NEXT_PLACE, TO_PLACE, type StoredRandom } from "./state.ts";
 
 /** With what probability a pending interrupt is taken at a point, or a buffered store drained. */
@@ -36,16 +36,18 @@ export class Injections {
     this.state[TO_PLACE] = this.perExecution;
     this.drawPlace(0);
   }
-  /** Number of the decision point at which the next one hits; Infinity: none is left. */
+  /** Number of the decision point at which the next one hits; NEVER: none is left. */
   get nextPlace(): number {
-    return this.state[TO_PLACE] === 0 ? Infinity : this.state[NEXT_PLACE];
+    return this.state[TO_PLACE] === 0 ? NEVER : this.state[NEXT_PLACE];
   }
   /** Draws the next place from decision point number `at` on. */
   private drawPlace(at: number): void {
     const left = this.state[TO_PLACE];
+    if (left === 0) return;
     const ahead = Math.max(left, this.state[LENGTH] - at);
     let passed = 0;
-    while (passed < ahead - left && this.random.below(ahead - passed) >= left) passed++;
+    if (left === 1) passed = this.random.below(ahead); // The same, in one draw.
+    else while (passed < ahead - left && this.random.below(ahead - passed) >= left) passed++;
     this.state[NEXT_PLACE] = at + passed;
   }
   /** False: everything has been placed, and from then on nothing was asked where it was the only question. */

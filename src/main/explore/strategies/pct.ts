@@ -6,7 +6,7 @@
  * Burckhardt, Kothari, Musuvathi, Nagarakatte, "A randomized scheduler with probabilistic guarantees of finding bugs"
  * (ASPLOS 2010).
  */
-import type { DecisionPoint } from "../strategy.ts";
+import { NEVER, type DecisionPoint } from "../strategy.ts";
 import { BEHIND_PRIORITIES, Priorities } from "./priorities.ts";
 import { Sampler } from "./sampler.ts";
 import { AT, LENGTH, STRATEGY_WORDS } from "./state.ts";
@@ -42,7 +42,7 @@ export class Pct extends Sampler {
   }
   quiet(): number {
     const { state, depth } = this;
-    let next = Infinity;
+    let next = NEVER;
     for (let i = 1; i < depth; i++) if (state[CHANGES + i] >= state[AT]) next = Math.min(next, state[CHANGES + i]);
     return this.quietUntil(next);
   }

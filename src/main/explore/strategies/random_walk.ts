@@ -4,16 +4,13 @@
  *
  * Thomson, Donaldson, Betts, "Concurrency testing using controlled schedulers: an empirical study" (TOPC 2016).
  */
-import type { DecisionPoint } from "../strategy.ts";
+import { NEVER, type DecisionPoint } from "../strategy.ts";
 import { isRun } from "./injections.ts";
 import { Sampler } from "./sampler.ts";
 import { OWN, STRATEGY_WORDS, type StoredRandom } from "./state.ts";
 
 /** Decision point at which the running lane is left. */
 const LEAVE = OWN;
-
-/** More decision points than an execution has. */
-const NEVER = 1 << 30;
 
 /** One of the choices from `first` on that let a lane run, all equally likely; 0 if there is none. */
 function anyRun(point: DecisionPoint, first: number, random: StoredRandom): number {
@@ -59,7 +56,8 @@ export class RandomWalk extends Sampler {
     }
     return point.blocked ? anyRun(point, 0, this.random) : 0;
   }
-  quiet(): number {
+  quiet(pending: boolean): number {
+    if (pending) return 0; // It draws anew whether one is taken.
     return this.quietUntil(this.state[LEAVE]);
   }
 }
