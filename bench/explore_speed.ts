@@ -4,7 +4,8 @@
  *
  *   node bench/explore_speed.ts [--seconds N] [--strategy NAME] [--json] [NAME ...]
  *
- * CPU time of this thread, so that a busy machine disturbs less; the hand-over engine is measured in wall time.
+ * CPU time of this thread, so that neither other programs nor the compiler count; the hand-over engine is measured in wall
+ * time.
  */
 import { parseArgs } from "node:util";
 import { findScenarios } from "../src/main/explore/catalogue.ts";
@@ -42,7 +43,7 @@ function measure({ explorer, scenario }: Subject, name: StrategyName): Measured 
   const injections = injectionsOf(scenario);
   const strategy = strategyNamed(name, { seed: 1, preemptions: 3, depth: 3, injections });
   const total = { schedules: 0, steps: 0, points: 0, ms: 0 };
-  const start = process.cpuUsage();
+  const start = process.threadCpuUsage();
   while (total.ms < seconds * 1000 && strategy.begin()) {
     explorer.execute(strategy);
     total.schedules++;
@@ -53,7 +54,7 @@ function measure({ explorer, scenario }: Subject, name: StrategyName): Measured 
   return { ...total, ms: cpuMs(start) };
 }
 function cpuMs(start: NodeJS.CpuUsage): number {
-  const { user, system } = process.cpuUsage(start);
+  const { user, system } = process.threadCpuUsage(start);
   return (user + system) / 1000;
 }
 
