@@ -88,9 +88,9 @@ export const SLUB_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${SLUB}/pcs.ts`,
-        find: "  if (!local_trylock(cpu, embedded(pcs, LOCK))) return false;\n  let main = mem.read(pcs, MAIN);\n  let size = mem.read(main, SIZE);\n",
+        find: "  if (!local_trylock(cpu, embedded(pcs, LOCK))) return false;\n  const main = mem.read(pcs, MAIN);\n  const size = mem.read(main, SIZE);\n",
         replace:
-          "  let main = mem.read(pcs, MAIN);\n  let size = mem.read(main, SIZE);\n  if (!local_trylock(cpu, embedded(pcs, LOCK))) return false;\n",
+          "  const main = mem.read(pcs, MAIN);\n  const size = mem.read(main, SIZE);\n  if (!local_trylock(cpu, embedded(pcs, LOCK))) return false;\n",
       },
     ],
     explore: ["sheaf-alloc-nmi-free"],

@@ -37,6 +37,13 @@ test("what runs at every step lies in one file, and modules pass on what is in i
   expect(parts.filter((part) => !kernel.includes(part))).toEqual([]);
   expect(readFileSync(path.join(DIST, "shared/linux/mm/slub/free.js"), "utf8")).not.toContain("function");
 });
+test("what lies in that file is constant, so that V8 folds it: nothing can be assigned to, and nothing itself is exported", () => {
+  const kernel = readFileSync(path.join(DIST, "kernel.js"), "utf8");
+  expect(kernel.match(/^(?:async )?function .*|^(?:var|let|class) .*/gm) ?? []).toEqual([]);
+  const exported = /^export \{(.*)\};$/m.exec(kernel)?.[1].split(", ") ?? [];
+  expect(exported.length).toBeGreaterThan(1000);
+  expect(exported.filter((each) => !each.trim().startsWith("export$"))).toEqual([]);
+});
 test("there is nothing but modules and their types, and no test among them", () => {
   const files = globSync("**/*.*", { cwd: DIST });
   expect(files.length).toBeGreaterThan(100);

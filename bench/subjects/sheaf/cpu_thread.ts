@@ -3,7 +3,7 @@
  * serves the others until all have ended. Nobody looks at the memory afterwards.
  */
 import { MachineStopped } from "../../../src/shared/base/verdict.ts";
-import { attachCpu, SPIN_BOUND } from "../../../src/shared/cpu/boot.ts";
+import { attachOnlyCpu, SPIN_BOUND } from "../../../src/shared/cpu/boot.ts";
 import type { Cpu } from "../../../src/shared/cpu/cpu.ts";
 import { wait_event, wake_up } from "../../../src/shared/cpu/sched.ts";
 import { Globals } from "../../../src/shared/layout/globals.ts";
@@ -50,7 +50,7 @@ export default function cpuThread(task: CpuTask & BenchTask): CpuOutcome {
     const mem = sheafJob.interruptible
       ? new InterruptibleMemory(task.buffer, pending, false)
       : new BareMemory(task.buffer, pending, false);
-    const cpu = attachCpu(mem, map, id, SPIN_BOUND, NULL_ORACLE);
+    const cpu = attachOnlyCpu(mem, map, id, SPIN_BOUND, NULL_ORACLE);
     bind_all();
     const workload = workloadOf(KERNEL_WORKLOADS, sheafJob);
     if (id === 0) {

@@ -10,7 +10,7 @@ import type { InterruptSink, Memory } from "../mem/memory.ts";
 import type { Oracle } from "../mem/oracle.ts";
 import { embedded, embedded_at } from "../mem/struct.ts";
 import { CT_RCU_WATCHING } from "./context_tracking.ts";
-import { Cpu } from "./cpu.ts";
+import { Cpu, onlyCpu } from "./cpu.ts";
 import { deliver_pending } from "./interrupt.ts";
 
 const { slot: SLOT, ct: CT, tasks: TASKS } = PerCpu.offset;
@@ -61,16 +61,31 @@ export function init_further_task(mem: Memory, map: MachineMap, id: number): voi
   mem.poke(sched, TASK_STATE, TASK_RUNNING);
 }
 
+type AttachableMemory = Memory & { attach(sink: InterruptSink): void };
+
 /** The Cpu of this thread, with its interrupts connected. @param index  of the task, if the CPU has several. */
 export function attachCpu(
-  mem: Memory & { attach(sink: InterruptSink): void },
+  mem: AttachableMemory,
   map: MachineMap,
   id: number,
   spinBound: number,
   oracle: Oracle,
   index = 0,
 ): Cpu {
-  const cpu = new Cpu(mem, map, id, spinBound, oracle, index);
+  return connect(mem, new Cpu(mem, map, id, spinBound, oracle, index));
+}
+/** The same for a thread that has no other Cpu as long as it lives: onlyCpu(). */
+export function attachOnlyCpu(
+  mem: AttachableMemory,
+  map: MachineMap,
+  id: number,
+  spinBound: number,
+  oracle: Oracle,
+  index = 0,
+): Cpu {
+  return connect(mem, onlyCpu(new Cpu(mem, map, id, spinBound, oracle, index)));
+}
+function connect(mem: AttachableMemory, cpu: Cpu): Cpu {
   mem.attach({
     deliver: () => deliver_pending(cpu),
     check_stop: () => {

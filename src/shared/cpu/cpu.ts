@@ -6,6 +6,7 @@ import { SchedTask } from "../layout/cpu.ts";
 import { Globals } from "../layout/globals.ts";
 import type { MachineMap } from "../layout/map.ts";
 import { PerCpu } from "../layout/percpu.ts";
+import { SlubPercpuSheaves } from "../layout/slab.ts";
 import type { Memory } from "../mem/memory.ts";
 import type { Oracle } from "../mem/oracle.ts";
 import { embedded, embedded_at, type Inner, type Ptr } from "../mem/struct.ts";
@@ -26,6 +27,8 @@ export class Cpu {
   slot: Ptr<"cpu_slot">;
   pending: Ptr<"cpu_pending">;
   counters: Ptr<"cpu_counters">;
+  /** Bytes from CPU 0's sheaves of a cache to this CPU's. */
+  sheaves: number;
   /** The CPU that this thread began as. Its own words lie there: what a task keeps for itself, in a program. */
   readonly home_id: number;
   readonly home: Ptr<"percpu">;
@@ -42,6 +45,10 @@ export class Cpu {
   readonly rt: boolean;
   /** Does the machine have more than one node? */
   readonly isNuma: boolean;
+  /** As in map: address of page 0, how many there are, and their struct pages. */
+  readonly pages: number;
+  readonly nrPages: number;
+  readonly memMap: Ptr<"page">;
   /** As mem.checked. */
   readonly checked: boolean;
   /** Turns of a spin loop before the CPU parks; 0 under the explorer. */
@@ -56,6 +63,7 @@ export class Cpu {
     this.slot = embedded(this.section, SLOT);
     this.pending = embedded(this.section, PENDING);
     this.counters = embedded(this.section, COUNTERS);
+    this.sheaves = id * SlubPercpuSheaves.size;
     this.home_id = id;
     this.home = this.section;
     this.globals = map.globals;
@@ -68,6 +76,9 @@ export class Cpu {
     this.rt = mem.peek(this.globals, RT) !== 0;
     this.preempt = this.rt || mem.peek(this.globals, PREEMPT) !== 0;
     this.isNuma = map.shape.nodes > 1;
+    this.pages = map.pages;
+    this.nrPages = map.nrPages;
+    this.memMap = map.memMap;
     this.checked = mem.checked;
   }
 
@@ -78,9 +89,19 @@ export class Cpu {
     this.slot = embedded(this.section, SLOT);
     this.pending = embedded(this.section, PENDING);
     this.counters = embedded(this.section, COUNTERS);
+    this.sheaves = id * SlubPercpuSheaves.size;
     this.task_id = id + (this.task_index << TASK_INDEX_SHIFT);
     this.sched = embedded_at(this.section, TASKS, this.task_index, SchedTask.size);
   }
+}
+
+/**
+ * The Cpu of a thread that has no other as long as it lives: the given one is its prototype. What a prototype holds V8 takes
+ * for constants, until it changes, so where memory lies and how long it is, and all fields above, are in the machine code.
+ * Why not for all: each is a class of its own to V8, and several at one call site cost several times as much.
+ */
+export function onlyCpu(cpu: Cpu): Cpu {
+  return Object.create(cpu) as Cpu;
 }
 
 /** this_cpu_ptr(): this CPU's instance of a per-CPU variable. */

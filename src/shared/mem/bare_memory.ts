@@ -34,21 +34,21 @@ export class BareMemory implements Memory {
   }
 
   read<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, "plain", V>): V {
-    return this.words[(p + f) >> 2] as V;
+    return this.words[(p + f) >>> 2] as V;
   }
   write<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, "plain", V>, v: NoInfer<V>): void {
-    const i = (p + f) >> 2;
+    const i = (p + f) >>> 2;
     this.words[i] = v;
     if (f & WIDE) this.words[i + 1] = 0;
   }
   read_once<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", V>): V {
-    return Atomics.load(this.words, (p + f) >> 2) as V;
+    return Atomics.load(this.words, (p + f) >>> 2) as V;
   }
   write_once<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", V>, v: NoInfer<V>): void {
-    Atomics.store(this.words, (p + f) >> 2, v);
+    Atomics.store(this.words, (p + f) >>> 2, v);
   }
   xchg<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", V>, v: NoInfer<V>): V {
-    return Atomics.exchange(this.words, (p + f) >> 2, v) as V;
+    return Atomics.exchange(this.words, (p + f) >>> 2, v) as V;
   }
   cmpxchg<S extends string, V extends number>(
     p: Ptr<NoInfer<S>>,
@@ -56,34 +56,34 @@ export class BareMemory implements Memory {
     expected: NoInfer<V>,
     v: NoInfer<V>,
   ): V {
-    return Atomics.compareExchange(this.words, (p + f) >> 2, expected, v) as V;
+    return Atomics.compareExchange(this.words, (p + f) >>> 2, expected, v) as V;
   }
   fetch_add<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", number>, n: number): number {
-    return Atomics.add(this.words, (p + f) >> 2, n);
+    return Atomics.add(this.words, (p + f) >>> 2, n);
   }
   fetch_or<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", number>, bits: number): number {
-    return Atomics.or(this.words, (p + f) >> 2, bits);
+    return Atomics.or(this.words, (p + f) >>> 2, bits);
   }
   fetch_and<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", number>, bits: number): number {
-    return Atomics.and(this.words, (p + f) >> 2, bits);
+    return Atomics.and(this.words, (p + f) >>> 2, bits);
   }
   init<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>, v: NoInfer<V>): void {
-    const i = (p + f) >> 2;
+    const i = (p + f) >>> 2;
     this.words[i] = v;
     if (f & WIDE) this.words[i + 1] = 0;
   }
   data_race_read<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>): V {
-    return this.words[(p + f) >> 2] as V;
+    return this.words[(p + f) >>> 2] as V;
   }
   smp_mb(): void {
     // Every atomic step is a full barrier already.
   }
 
   load_word(address: number): number {
-    return this.words[address >> 2];
+    return this.words[address >>> 2];
   }
   store_word(address: number, v: number): void {
-    this.words[address >> 2] = v;
+    this.words[address >>> 2] = v;
   }
   load_byte(address: number): number {
     return this.bytes[address];
@@ -101,16 +101,16 @@ export class BareMemory implements Memory {
   }
 
   peek<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>): V {
-    return this.words[(p + f) >> 2] as V;
+    return this.words[(p + f) >>> 2] as V;
   }
   poke<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>, v: NoInfer<V>): void {
-    this.words[(p + f) >> 2] = v;
+    this.words[(p + f) >>> 2] = v;
   }
   static_key<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, Access, number>): boolean {
-    return this.words[(p + f) >> 2] !== 0;
+    return this.words[(p + f) >>> 2] !== 0;
   }
   count<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, Access, number>, n: number): void {
-    this.words[(p + f) >> 2] = this.words[(p + f) >> 2] + n;
+    this.words[(p + f) >>> 2] = this.words[(p + f) >>> 2] + n;
   }
 
   poll(_point: number): void {

@@ -7,6 +7,8 @@ import { WIDE, type Access, type Field, type Ptr } from "./struct.ts";
 
 /** No point is armed. */
 export const NO_POINT = -1;
+/** Steps after which nothing happens. */
+const NEVER = 0x3fffffff;
 
 /** Raises interrupts or noise of its own every so many steps. */
 export interface StepSource {
@@ -23,8 +25,11 @@ export interface Migrator {
 }
 
 export class InterruptibleMemory extends BareMemory {
-  /** Steps left until source.expired(). Whoever shortens it must hold the count that is then left. */
-  countdown = 0x3fffffff;
+  /**
+   * Steps left until source.expired(). Why not a field: each step waits for the one before it to have counted, and a
+   * field is untagged and tagged again meanwhile. Why shared: V8 moves small arrays that are not.
+   */
+  private readonly steps = new Int32Array(new SharedArrayBuffer(4)).fill(NEVER);
   private source: StepSource | undefined;
   private armedPoint = NO_POINT;
   private migrator: Migrator | undefined;
@@ -32,7 +37,7 @@ export class InterruptibleMemory extends BareMemory {
   /** Starts a local source. @param first  steps until its first event. @param point  armed point, or NO_POINT. */
   attachSource(source: StepSource, first: number, point: number): void {
     this.source = source;
-    this.countdown = first;
+    this.steps[0] = first;
     this.armedPoint = point;
   }
 
@@ -41,35 +46,35 @@ export class InterruptibleMemory extends BareMemory {
   }
 
   private trap(): void {
-    if (this.countdown <= 0) this.countdown = this.source?.expired() ?? 0x3fffffff;
+    if (this.steps[0] <= 0) this.steps[0] = this.source?.expired() ?? NEVER;
     if (this.words[this.own] !== 0) this.sink?.deliver();
   }
 
   override read<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, "plain", V>): V {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
-    return this.words[(p + f) >> 2] as V;
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
+    return this.words[(p + f) >>> 2] as V;
   }
   override write<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, "plain", V>, v: NoInfer<V>): void {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
-    const i = (p + f) >> 2;
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
+    const i = (p + f) >>> 2;
     this.words[i] = v;
     if (f & WIDE) this.words[i + 1] = 0;
   }
   override read_once<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", V>): V {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
-    return Atomics.load(this.words, (p + f) >> 2) as V;
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
+    return Atomics.load(this.words, (p + f) >>> 2) as V;
   }
   override write_once<S extends string, V extends number>(
     p: Ptr<NoInfer<S>>,
     f: Field<S, "atomic", V>,
     v: NoInfer<V>,
   ): void {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
-    Atomics.store(this.words, (p + f) >> 2, v);
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
+    Atomics.store(this.words, (p + f) >>> 2, v);
   }
   override xchg<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", V>, v: NoInfer<V>): V {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
-    return Atomics.exchange(this.words, (p + f) >> 2, v) as V;
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
+    return Atomics.exchange(this.words, (p + f) >>> 2, v) as V;
   }
   override cmpxchg<S extends string, V extends number>(
     p: Ptr<NoInfer<S>>,
@@ -77,68 +82,68 @@ export class InterruptibleMemory extends BareMemory {
     expected: NoInfer<V>,
     v: NoInfer<V>,
   ): V {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
-    return Atomics.compareExchange(this.words, (p + f) >> 2, expected, v) as V;
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
+    return Atomics.compareExchange(this.words, (p + f) >>> 2, expected, v) as V;
   }
   override fetch_add<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", number>, n: number): number {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
-    return Atomics.add(this.words, (p + f) >> 2, n);
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
+    return Atomics.add(this.words, (p + f) >>> 2, n);
   }
   override fetch_or<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", number>, bits: number): number {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
-    return Atomics.or(this.words, (p + f) >> 2, bits);
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
+    return Atomics.or(this.words, (p + f) >>> 2, bits);
   }
   override fetch_and<S extends string>(p: Ptr<NoInfer<S>>, f: Field<S, "atomic", number>, bits: number): number {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
-    return Atomics.and(this.words, (p + f) >> 2, bits);
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
+    return Atomics.and(this.words, (p + f) >>> 2, bits);
   }
   override init<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>, v: NoInfer<V>): void {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
-    const i = (p + f) >> 2;
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
+    const i = (p + f) >>> 2;
     this.words[i] = v;
     if (f & WIDE) this.words[i + 1] = 0;
   }
   override data_race_read<S extends string, V extends number>(p: Ptr<NoInfer<S>>, f: Field<S, Access, V>): V {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
-    return this.words[(p + f) >> 2] as V;
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
+    return this.words[(p + f) >>> 2] as V;
   }
 
   override load_word(address: number): number {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
-    return this.words[address >> 2];
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
+    return this.words[address >>> 2];
   }
   override store_word(address: number, v: number): void {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
-    this.words[address >> 2] = v;
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
+    this.words[address >>> 2] = v;
   }
   override load_byte(address: number): number {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
     return this.bytes[address];
   }
   override store_byte(address: number, v: number): void {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
     this.bytes[address] = v;
   }
   override fill(address: number, bytes: number, byte: number): void {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
     this.bytes.fill(byte, address, address + bytes);
   }
   override scan(address: number, bytes: number, byte: number): number {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
     return super.scan(address, bytes, byte);
   }
 
   override poll(point: number): void {
     if (point === this.armedPoint) this.armedPoint = this.source?.visited(point) ?? NO_POINT;
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
   }
   override raise(pending: Ptr<"cpu_pending">, bits: number): void {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
     Atomics.or(this.words, pending >> 2, bits);
     Atomics.notify(this.words, pending >> 2);
   }
   override wait(seen: number): void {
-    if (--this.countdown <= 0) this.trap();
+    if (--this.steps[0] <= 0) this.trap();
     waitForInterrupt(this.words, this.own, seen);
   }
   override migrate(inOperation: boolean): number {
@@ -148,7 +153,7 @@ export class InterruptibleMemory extends BareMemory {
     return got.cpu;
   }
   override relax(): void {
-    if (--this.countdown <= 0 || this.words[this.own] !== 0) this.trap();
+    if (--this.steps[0] <= 0 || this.words[this.own] !== 0) this.trap();
     pause();
   }
 }

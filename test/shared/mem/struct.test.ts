@@ -10,6 +10,7 @@ import {
   container_of,
   element,
   embedded,
+  low_word,
   offsetof,
   overlay,
   ptr,
@@ -44,6 +45,7 @@ test("embedded structs, arrays, alignment and flexible arrays", () => {
   expect(S.offset.line).toBe(64);
   expect(element(S.offset.words, 2)).toBe(68 + 8);
   expect(offsetof(element(S.offset.tail, 2))).toBe(offsetof(S.offset.tail) + 16);
+  expect(low_word(element(S.offset.tail, 2))).toBe(offsetof(S.offset.tail) + 16);
   expect(S.align).toBe(64);
   expect(S.size).toBe(128);
 });

@@ -25,20 +25,20 @@ export function node_zone(cpu: Cpu, node: number): Ptr<"zone"> {
 }
 /** Index of a page in mem_map: what a pfn is here. */
 export function page_to_pfn(cpu: Cpu, page: Ptr<"page">): number {
-  return (page - cpu.map.memMap) >> STRUCT_PAGE_SHIFT;
+  return (page - cpu.memMap) >> STRUCT_PAGE_SHIFT;
 }
 export function pfn_to_page(cpu: Cpu, pfn: number): Ptr<"page"> {
-  return (cpu.map.memMap + (pfn << STRUCT_PAGE_SHIFT)) as Ptr<"page">;
+  return (cpu.memMap + (pfn << STRUCT_PAGE_SHIFT)) as Ptr<"page">;
 }
 /** Address of the first byte of a page. @context Any */
 export function page_address(cpu: Cpu, page: Ptr<"page">): Ptr {
-  return (cpu.map.pages + (page_to_pfn(cpu, page) << PAGE_SHIFT)) as Ptr;
+  return (cpu.pages + (page_to_pfn(cpu, page) << PAGE_SHIFT)) as Ptr;
 }
 /** The page that an address lies in; a bug if it lies in none. @context Any */
 export function virt_to_page(cpu: Cpu, address: Ptr): Ptr<"page"> {
-  const pfn = (address - cpu.map.pages) >> PAGE_SHIFT;
-  if (pfn < 0 || pfn >= cpu.map.nrPages) no_page(cpu, address);
-  return pfn_to_page(cpu, pfn);
+  const pfn = (address - cpu.pages) >>> PAGE_SHIFT; // Unsigned: below the first page it is too large as well.
+  if (pfn >= cpu.nrPages) no_page(cpu, address);
+  return ((cpu.memMap + (pfn << STRUCT_PAGE_SHIFT)) | 0) as Ptr<"page">; // | 0: see element().
 }
 function no_page(cpu: Cpu, address: number): never {
   return bug(cpu, `${address} is no address in a page`);

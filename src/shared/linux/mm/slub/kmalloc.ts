@@ -43,7 +43,15 @@ import { __kmalloc_large_node, free_large_kmalloc, large_kmalloc_size } from "./
 import { __kmalloc_nolock } from "./nolock.ts";
 import { skip_orig_size_check } from "./orig_size.ts";
 import { alloc_from_pcs, can_free_to_pcs, free_to_pcs } from "./pcs.ts";
-import { KMALLOC_MAX_CACHE_SIZE, kmalloc_slab, ZERO_OR_NULL_PTR, ZERO_SIZE_PTR } from "./size_class.ts";
+import {
+  kmalloc_cache,
+  KMALLOC_MAX_CACHE_SIZE,
+  kmalloc_size_index,
+  kmalloc_slab,
+  kmalloc_type,
+  ZERO_OR_NULL_PTR,
+  ZERO_SIZE_PTR,
+} from "./size_class.ts";
 import { virt_to_slab } from "./slab.ts";
 import { ___slab_alloc } from "./slab_alloc.ts";
 import { stat } from "./stat.ts";
@@ -51,9 +59,6 @@ import { warn_free_bad_obj } from "./wrong_cache.ts";
 
 const { alive: ALIVE, flags: FLAGS, size: SIZE, object_size: OBJECT_SIZE, inuse: INUSE } = KmemCache.offset;
 const { slab_cache: SLAB_CACHE } = Slab.offset;
-
-// Why: what is imported is no constant to V8, and these are for the fast path.
-const ZERO: number = __GFP_ZERO;
 
 type Cache = Ptr<"kmem_cache">;
 type Obj = Ptr<"object">;
@@ -65,7 +70,8 @@ export function assert_alive(cpu: Cpu, s: Cache): void {
 }
 
 /**
- * slab_alloc_node() - allocate one object.
+ * slab_alloc_node() - allocate one object, with checks, and with debugging or accounting facilities. They may have it from
+ * elsewhere.
  * @kernel  mm/slub.c
  * @param   node        preferred node; NUMA_NO_NODE: this CPU's.
  * @param   hook_flags  alloc_flags that the facilities get to see.
@@ -82,42 +88,36 @@ function slab_alloc_node(
   hook_flags = alloc_flags,
   orig_size = 0,
 ): Obj {
-  if (cpu.checked) {
-    slab_pre_alloc_hook(cpu, gfp);
-    assert_alive(cpu, s);
-    if (hooks_enabled(cpu)) return alloc_with_hooks(cpu, s, gfp, node, alloc_flags, hook_flags, orig_size);
+  slab_pre_alloc_hook(cpu, gfp);
+  assert_alive(cpu, s);
+  const hooks = cpu.checked && hooks_enabled(cpu);
+  let object: Obj = NULL;
+  if (hooks) {
+    if (should_failslab(cpu, s, gfp)) return NULL;
+    object = alloc_elsewhere(cpu, alloc_path(hook_flags), s, gfp);
+    if (object !== NULL) return slab_post_alloc_hook(cpu, s, gfp, hook_flags, object);
   }
-  let object = alloc_from_pcs(cpu, s, gfp, alloc_flags, node);
+  object = alloc_from_pcs(cpu, s, gfp, alloc_flags, node);
   if (object === NULL) object = ___slab_alloc(cpu, s, gfp, node, alloc_flags, orig_size);
-  if (object !== NULL && (cpu.checked || gfp & ZERO)) {
-    return slab_post_alloc_hook(cpu, s, gfp, hook_flags, object);
-  }
-  return object;
-}
-/** The same with debugging or accounting facilities. They may have the object from elsewhere. */
-function alloc_with_hooks(
-  cpu: Cpu,
-  s: Cache,
-  gfp: number,
-  node: number,
-  alloc_flags: number,
-  hook_flags: number,
-  orig_size: number,
-): Obj {
-  if (should_failslab(cpu, s, gfp)) return NULL;
-  let object = alloc_elsewhere(cpu, alloc_path(hook_flags), s, gfp);
-  if (object === NULL) {
-    object = alloc_from_pcs(cpu, s, gfp, alloc_flags, node);
-    if (object === NULL) object = ___slab_alloc(cpu, s, gfp, node, alloc_flags, orig_size);
-    if (object === NULL) return NULL;
-    maybe_wipe_obj_freeptr(cpu, s, object);
-  }
+  if (object === NULL) return NULL;
+  if (hooks) maybe_wipe_obj_freeptr(cpu, s, object);
   return slab_post_alloc_hook(cpu, s, gfp, hook_flags, object);
+}
+/**
+ * The same where nothing has to be looked at on the way, for the calls that users make. Why not for all: while a machine
+ * boots few caches have sheaves. What V8 sees then must not count here, or it inlines ___slab_alloc() and all below it.
+ */
+function slab_alloc(cpu: Cpu, s: Cache, gfp: number, orig_size: number): Obj {
+  if (cpu.checked || gfp & __GFP_ZERO) {
+    return slab_alloc_node(cpu, s, gfp, NUMA_NO_NODE, SLAB_ALLOC_DEFAULT, SLAB_ALLOC_DEFAULT, orig_size);
+  }
+  const object = alloc_from_pcs(cpu, s, gfp, SLAB_ALLOC_DEFAULT, NUMA_NO_NODE);
+  return object === NULL ? ___slab_alloc(cpu, s, gfp, NUMA_NO_NODE, SLAB_ALLOC_DEFAULT, orig_size) : object;
 }
 
 /** @kernel mm/slub.c @returns NULL: no memory. @context Hardirq, or Task if gfp may block. */
 export function kmem_cache_alloc(cpu: Cpu, s: Cache, gfp: number): Obj {
-  return slab_alloc_node(cpu, s, gfp, NUMA_NO_NODE, SLAB_ALLOC_DEFAULT);
+  return slab_alloc(cpu, s, gfp, 0);
 }
 /** @kernel mm/slub.c @returns NULL: no memory. @context Hardirq, or Task if gfp may block. */
 export function kmem_cache_alloc_node(cpu: Cpu, s: Cache, gfp: number, node: number): Obj {
@@ -142,7 +142,9 @@ export function kmem_cache_zalloc(cpu: Cpu, s: Cache, gfp: number): Obj {
 
 /** @kernel mm/slub.c @returns NULL: no memory; ZERO_SIZE_PTR for size 0. @context Hardirq, or Task if gfp may block. */
 export function kmalloc(cpu: Cpu, size: number, gfp: number): Obj {
-  return kmalloc_flags(cpu, size, gfp, SLAB_ALLOC_DEFAULT, NUMA_NO_NODE);
+  if (size === 0 || size > KMALLOC_MAX_CACHE_SIZE)
+    return kmalloc_flags(cpu, size, gfp, SLAB_ALLOC_DEFAULT, NUMA_NO_NODE);
+  return slab_alloc(cpu, kmalloc_cache(cpu, kmalloc_type(gfp), kmalloc_size_index(size)), gfp, size);
 }
 /** kmalloc() of zeroed memory. */
 export function kzalloc(cpu: Cpu, size: number, gfp: number): Obj {
@@ -150,7 +152,7 @@ export function kzalloc(cpu: Cpu, size: number, gfp: number): Obj {
 }
 /** kmalloc() of `size` bytes where the cache is known. @kernel mm/slub.c, __kmalloc_cache_noprof() @context as kmalloc() */
 export function __kmalloc_cache(cpu: Cpu, s: Cache, gfp: number, size: number): Obj {
-  return slab_alloc_node(cpu, s, gfp, NUMA_NO_NODE, SLAB_ALLOC_DEFAULT, SLAB_ALLOC_DEFAULT, size);
+  return slab_alloc(cpu, s, gfp, size);
 }
 /** kmalloc(), from `node` if possible. */
 export function kmalloc_node(cpu: Cpu, size: number, gfp: number, node: number): Obj {

@@ -28,7 +28,7 @@ import {
 } from "../../../layout/slab.ts";
 import { STAT } from "../../../layout/slab_stat.ts";
 import { O_SHEAF, O_TRANSIT } from "../../../mem/oracle.ts";
-import { element, embedded, embedded_at, NULL, type Ptr } from "../../../mem/struct.ts";
+import { element, embedded, embedded_at, low_word, NULL, type Ptr } from "../../../mem/struct.ts";
 import { local_trylock, local_unlock } from "../../sync/local_lock.ts";
 import { node_has_memory, numa_mem_id, numa_node_id } from "../page_alloc/zone.ts";
 import { __pcs_replace_empty_main, __pcs_replace_full_main } from "./pcs_replace.ts";
@@ -45,11 +45,9 @@ const { ALLOC_FASTPATH, ALLOC_NODE_MISMATCH, FREE_FASTPATH } = STAT;
 const PCS_BYTES = SlubPercpuSheaves.size;
 const PER_NODE_BYTES = KmemCachePerNode.size;
 
-// Why: what is imported is no constant to V8, and these are for the fast paths.
-const NO_NODE: number = NUMA_NO_NODE;
-
 type Cache = Ptr<"kmem_cache">;
 type Pcs = Ptr<"slub_percpu_sheaves">;
+type Sheaf = Ptr<"slab_sheaf">;
 type Barn = Ptr<"node_barn">;
 
 /** The sheaves of CPU `id`. */
@@ -58,7 +56,7 @@ export function per_cpu_sheaves(cpu: Cpu, s: Cache, id: number): Pcs {
 }
 /** The sheaves of this CPU: read again after every window in which the sheaf lock was dropped. */
 export function this_cpu_sheaves(cpu: Cpu, s: Cache): Pcs {
-  return (cpu.mem.read(s, CPU_SHEAVES) + cpu.id * PCS_BYTES) as Pcs;
+  return ((cpu.mem.read(s, CPU_SHEAVES) + cpu.sheaves) | 0) as Pcs; // | 0: see element().
 }
 /** The barn of a node. @returns NULL: the cache has no sheaves, or the node none yet. */
 export function get_node_barn(cpu: Cpu, s: Cache, node: number): Barn {
@@ -83,27 +81,54 @@ export function get_barn(cpu: Cpu, s: Cache): Barn {
  * @context Any with SLAB_ALLOC_NOLOCK; else Hardirq, or Task if gfp may block.
  */
 export function alloc_from_pcs(cpu: Cpu, s: Cache, gfp: number, alloc_flags: number, node: number): Ptr<"object"> {
-  if (node !== NO_NODE && node !== numa_mem_id(cpu)) return node_mismatch(cpu, s);
-  const mem = cpu.mem;
-  let pcs = this_cpu_sheaves(cpu, s);
+  const { mem } = cpu;
+  if (node !== NUMA_NO_NODE && node !== numa_mem_id(cpu)) return node_mismatch(cpu, s);
+  const pcs = this_cpu_sheaves(cpu, s);
   if (!local_trylock(cpu, embedded(pcs, LOCK))) return NULL;
-  let main = mem.read(pcs, MAIN);
-  let size = mem.read(main, SIZE);
-  if (size === 0) {
-    pcs = __pcs_replace_empty_main(cpu, s, pcs, gfp, alloc_flags);
-    if (pcs === NULL) return NULL;
-    main = mem.read(pcs, MAIN);
-    size = mem.read(main, SIZE);
-  }
-  const object = mem.read(main, element(OBJECTS, size - 1));
-  if (node !== NO_NODE && mem.read(virt_to_slab(cpu, object), SLAB_NODE) !== node) {
-    // Put here by a CPU that had migrated between can_free_to_pcs() and the lock, or by one without local memory.
-    local_unlock(cpu, embedded(pcs, LOCK));
-    return node_mismatch(cpu, s);
-  }
-  mem.write(main, SIZE, size - 1);
+  const main = mem.read(pcs, MAIN);
+  const size = mem.read(main, SIZE);
+  if (size === 0) return alloc_from_next_sheaf(cpu, s, pcs, gfp, alloc_flags, node);
+  if (node !== NUMA_NO_NODE) return take_object_of_node(cpu, s, pcs, main, size, node);
+  return take_object(cpu, s, pcs, main, size);
+}
+/**
+ * Main is empty. Why functions of their own, here and below: V8 reads and checks again after a call what it knew before. So
+ * on the fast path none comes first, also not in the other branch; and what is rare is not inlined with it.
+ */
+function alloc_from_next_sheaf(
+  cpu: Cpu,
+  s: Cache,
+  locked: Pcs,
+  gfp: number,
+  alloc_flags: number,
+  node: number,
+): Ptr<"object"> {
+  const pcs = __pcs_replace_empty_main(cpu, s, locked, gfp, alloc_flags);
+  if (pcs === NULL) return NULL;
+  const main = cpu.mem.read(pcs, MAIN);
+  const size = cpu.mem.read(main, SIZE);
+  if (node !== NUMA_NO_NODE) return take_object_of_node(cpu, s, pcs, main, size, node);
+  return take_object(cpu, s, pcs, main, size);
+}
+/** Takes the last of `size` objects, and gives the lock back. */
+function take_object(cpu: Cpu, s: Cache, pcs: Pcs, main: Sheaf, size: number): Ptr<"object"> {
+  const { mem } = cpu;
+  const left = (size - 1) | 0;
+  const object = mem.read(main, element(OBJECTS, left));
+  mem.write(main, SIZE, left);
   local_unlock(cpu, embedded(pcs, LOCK));
-  if (cpu.checked) stat(cpu, s, ALLOC_FASTPATH, 1);
+  if (cpu.checked) stat(cpu, s, ALLOC_FASTPATH);
+  return object;
+}
+/** The same, but leaves an object of another node. */
+function take_object_of_node(cpu: Cpu, s: Cache, pcs: Pcs, main: Sheaf, size: number, node: number): Ptr<"object"> {
+  const object = cpu.mem.read(main, element(OBJECTS, size - 1));
+  // Put here by a CPU that had migrated between can_free_to_pcs() and the lock, or by one without local memory.
+  const other = cpu.mem.read(virt_to_slab(cpu, object), SLAB_NODE) !== node;
+  if (!other) cpu.mem.write(main, SIZE, size - 1);
+  local_unlock(cpu, embedded(pcs, LOCK));
+  if (other) return node_mismatch(cpu, s);
+  stat(cpu, s, ALLOC_FASTPATH);
   return object;
 }
 function node_mismatch(cpu: Cpu, s: Cache): Ptr<"object"> {
@@ -119,23 +144,33 @@ function node_mismatch(cpu: Cpu, s: Cache): Ptr<"object"> {
  * @context Any without `allow_spin`, else Hardirq.
  */
 export function free_to_pcs(cpu: Cpu, s: Cache, object: Ptr, allow_spin: boolean): boolean {
-  const mem = cpu.mem;
-  let pcs = this_cpu_sheaves(cpu, s);
+  const { mem } = cpu;
+  const pcs = this_cpu_sheaves(cpu, s);
   if (!local_trylock(cpu, embedded(pcs, LOCK))) return false;
-  let main = mem.read(pcs, MAIN);
-  let size = mem.read(main, SIZE);
-  if (size === mem.read(s, SHEAF_CAPACITY)) {
-    pcs = __pcs_replace_full_main(cpu, s, pcs, allow_spin);
-    if (pcs === NULL) return false;
-    main = mem.read(pcs, MAIN);
-    size = mem.read(main, SIZE);
-  }
-  if (cpu.checked) oracle_move(cpu, object, O_TRANSIT, O_SHEAF);
-  mem.write(main, element(OBJECTS, size), object as Ptr<"object">);
-  mem.write(main, SIZE, size + 1);
+  const main = mem.read(pcs, MAIN);
+  const size = mem.read(main, SIZE);
+  if (size === mem.read(s, SHEAF_CAPACITY)) return free_to_next_sheaf(cpu, s, pcs, object, allow_spin);
+  return put_object(cpu, s, pcs, main, size, object);
+}
+/** Main is full. */
+function free_to_next_sheaf(cpu: Cpu, s: Cache, locked: Pcs, object: Ptr, allow_spin: boolean): boolean {
+  const pcs = __pcs_replace_full_main(cpu, s, locked, allow_spin);
+  if (pcs === NULL) return false;
+  const main = cpu.mem.read(pcs, MAIN);
+  return put_object(cpu, s, pcs, main, cpu.mem.read(main, SIZE), object);
+}
+/** Puts an object behind the `size` that are there, and gives the lock back. @returns true */
+function put_object(cpu: Cpu, s: Cache, pcs: Pcs, main: Sheaf, size: number, object: Ptr): boolean {
+  const { mem } = cpu;
+  if (cpu.checked) note_put(cpu, s, object);
+  mem.write(main, low_word(element(OBJECTS, size)), object as Ptr<"object">); // A sheaf is allocated as zeroes.
+  mem.write(main, SIZE, (size + 1) | 0);
   local_unlock(cpu, embedded(pcs, LOCK));
-  if (cpu.checked) stat(cpu, s, FREE_FASTPATH, 1);
   return true;
+}
+function note_put(cpu: Cpu, s: Cache, object: Ptr): void {
+  oracle_move(cpu, object, O_TRANSIT, O_SHEAF);
+  stat(cpu, s, FREE_FASTPATH);
 }
 
 /**
@@ -150,8 +185,11 @@ export function free_to_pcs(cpu: Cpu, s: Cache, object: Ptr, allow_spin: boolean
  * @context Any
  */
 export function can_free_to_pcs(cpu: Cpu, slab: Ptr<"slab">): boolean {
-  if (cpu.isNuma && cpu.mem.read(slab, SLAB_NODE) !== numa_mem_id(cpu) && !keeps_remote(cpu)) return false;
+  if (cpu.isNuma && !is_local(cpu, slab)) return false;
   return (cpu.mem.data_race_read(slab, SLAB_FLAGS) & SL_pfmemalloc) === 0 || has_bug(cpu, BUG_PFMEMALLOC_SHEAF);
+}
+function is_local(cpu: Cpu, slab: Ptr<"slab">): boolean {
+  return cpu.mem.read(slab, SLAB_NODE) === numa_mem_id(cpu) || keeps_remote(cpu);
 }
 /** Has this CPU no local memory, on a kernel that knows no other word for it? */
 function keeps_remote(cpu: Cpu): boolean {

@@ -35,7 +35,8 @@ export const KMALLOC_PARTITION_START = NR_KMALLOC_TYPES;
 /** Object size of each bucket; bucket 0 does not exist. */
 export const KMALLOC_SIZES: readonly number[] = [0, 96, 192, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192];
 /** Bucket of each size up to 192, by (size - 1) / 8. */
-const KMALLOC_SIZE_INDEX: readonly number[] = [3, 4, 5, 5, 6, 6, 6, 6, 1, 1, 1, 1, 7, 7, 7, 7, 2, 2, 2, 2, 2, 2, 2, 2];
+const KMALLOC_SIZE_INDEX = new Uint8Array(new SharedArrayBuffer(24)); // Shared: small ones that are not are moved by V8.
+KMALLOC_SIZE_INDEX.set([3, 4, 5, 5, 6, 6, 6, 6, 1, 1, 1, 1, 7, 7, 7, 7, 2, 2, 2, 2, 2, 2, 2, 2]);
 
 /** Is this no object at all: NULL, or what kmalloc(0) returned? */
 export function ZERO_OR_NULL_PTR(p: Ptr): boolean {
