@@ -30,6 +30,7 @@ import {
 import { NULL, type Ptr } from "../../../mem/struct.ts";
 import { alloc_elsewhere, hooks_enabled } from "../debug/facilities.ts";
 import { is_kfence_address, kfence_ksize } from "../debug/kfence_pool.ts";
+import { virt_to_head_page } from "../page_alloc/zone.ts";
 import { should_failslab } from "./failslab.ts";
 import { __slab_free } from "./free.ts";
 import {
@@ -52,7 +53,7 @@ import {
   ZERO_OR_NULL_PTR,
   ZERO_SIZE_PTR,
 } from "./size_class.ts";
-import { virt_to_slab } from "./slab.ts";
+import { page_slab, virt_to_slab } from "./slab.ts";
 import { ___slab_alloc } from "./slab_alloc.ts";
 import { stat } from "./stat.ts";
 import { warn_free_bad_obj } from "./wrong_cache.ts";
@@ -196,9 +197,17 @@ export function kfree(cpu: Cpu, object: Ptr): void {
   if (slab === NULL) free_large_kmalloc(cpu, object);
   else slab_free(cpu, cpu.mem.read(slab, SLAB_CACHE), slab, object);
 }
-/** Frees an object of cache `s`; one of another cache is reported and leaks. @kernel mm/slub.c @context Hardirq */
+/**
+ * Frees an object of cache `s`. One of another cache is reported and leaks; a CPU without checks believes its caller, as a
+ * kernel without hardening does.
+ * @kernel mm/slub.c @context Hardirq
+ */
 export function kmem_cache_free(cpu: Cpu, s: Cache, object: Ptr): void {
-  if (cpu.checked && in_nmi(cpu)) bad_context(cpu, "kmem_cache_free() in NMI");
+  if (cpu.checked) checked_free(cpu, s, object);
+  else slab_free(cpu, s, page_slab(virt_to_head_page(cpu, object)), object);
+}
+function checked_free(cpu: Cpu, s: Cache, object: Ptr): void {
+  if (in_nmi(cpu)) bad_context(cpu, "kmem_cache_free() in NMI");
   const slab = virt_to_slab(cpu, object);
   if (slab === NULL || cpu.mem.read(slab, SLAB_CACHE) !== s) warn_free_bad_obj(cpu, s, slab, object);
   else slab_free(cpu, s, slab, object);
