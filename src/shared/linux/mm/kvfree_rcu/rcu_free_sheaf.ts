@@ -56,7 +56,7 @@ function __rcu_free_sheaf_prepare(cpu: Cpu, s: Ptr<"kmem_cache">, sheaf: Ptr<"sl
     }
     const slab = virt_to_slab(cpu, object);
     if (slab === NULL) bug(cpu, `object ${object} of an rcu sheaf is on no slab`);
-    if (mem.read_once(slab, SLAB_FLAGS) & SL_pfmemalloc) pfmemalloc = true;
+    if (mem.data_race_read(slab, SLAB_FLAGS) & SL_pfmemalloc) pfmemalloc = true; // Race: as in can_free_to_pcs().
     i++;
   }
   mem.write(sheaf, SIZE, size);
