@@ -1,7 +1,7 @@
 /** What does a heap that JavaScript threads share cost, beside others that JavaScript can call? */
 import type { Bench } from "./bench.ts";
 import { OBJECT_BYTES, PAIR, type Pattern } from "./patterns.ts";
-import { emscripten, sheaf, SHEAF_HEAP, THING_MALLOC } from "./subjects/contenders.ts";
+import { emscripten, sheaf, SHEAF_HEAP, thingMalloc } from "./subjects/contenders.ts";
 
 /** The pool of @thi.ng/malloc is a list: it would take seconds for the ten thousand of other benches. */
 const RANDOM_1000: Pattern = { workload: "random", parameters: { size: OBJECT_BYTES, live: 1000 } };
@@ -17,7 +17,13 @@ export const shared_heap: Bench = {
         threads: n,
         parameters,
         subject: SHEAF_HEAP,
-        peers: [sheaf("kmalloc"), emscripten("dlmalloc"), emscripten("emmalloc"), THING_MALLOC],
+        peers: [
+          sheaf("kmalloc"),
+          emscripten("dlmalloc"),
+          emscripten("emmalloc"),
+          thingMalloc(true),
+          ...(n === 1 ? [thingMalloc(false)] : []),
+        ],
       })),
     ),
 };

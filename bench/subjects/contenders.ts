@@ -58,14 +58,19 @@ export const V8: Contender = {
   name: "V8",
   prepare: async () => (job) => javascript(job, { heap: "none", version: `V8 ${process.versions.v8}`, wasmFile: "" }),
 };
-export const THING_MALLOC: Contender = {
-  name: "@thi.ng/malloc",
-  async prepare() {
-    const file = new URL("package.json", import.meta.resolve("@thi.ng/malloc"));
-    const found = JSON.parse(readFileSync(file, "utf8")) as { readonly version: string };
-    return (job) => javascript(job, { heap: "thi.ng", version: `@thi.ng/malloc ${found.version}`, wasmFile: "" });
-  },
-};
+/** @param locked  threads can share it, as they can share the other heaps. Without the lock it is for one thread only. */
+export function thingMalloc(locked: boolean): Contender {
+  const name = locked ? "@thi.ng/malloc" : "@thi.ng/malloc, no lock";
+  return {
+    name,
+    async prepare() {
+      const file = new URL("package.json", import.meta.resolve("@thi.ng/malloc"));
+      const found = JSON.parse(readFileSync(file, "utf8")) as { readonly version: string };
+      const heap = locked ? "thi.ng" : "thi.ng, no lock";
+      return (job) => javascript(job, { heap, version: `${name} ${found.version}`, wasmFile: "" });
+    },
+  };
+}
 export function emscripten(allocator: EmscriptenAllocator): Contender {
   return {
     name: `emscripten ${allocator}`,

@@ -4,7 +4,7 @@
  * variables, and the block that pthread_self() returns.
  */
 import { readFileSync } from "node:fs";
-import type { Heap } from "../../workloads/workload.ts";
+import { WordHeap } from "./word_heap.ts";
 
 interface WasmMemory {
   readonly buffer: SharedArrayBuffer;
@@ -86,12 +86,11 @@ export function createEmscriptenSpec(wasmFile: string, bytes: number, threads: n
   return { kind: "emscripten", module, memory, blocks };
 }
 
-export class EmscriptenHeap implements Heap {
-  private readonly words: Int32Array;
+export class EmscriptenHeap extends WordHeap {
   private readonly exports: Exports;
 
   constructor({ module, memory, blocks }: EmscriptenSpec, id: number) {
-    this.words = new Int32Array(memory.buffer);
+    super(new Int32Array(memory.buffer));
     this.exports = instantiate(module, memory);
     const stack = blocks[id];
     const pthread = stack + STACK_BYTES;
@@ -105,17 +104,5 @@ export class EmscriptenHeap implements Heap {
   }
   free(object: number): void {
     this.exports.peer_free(object);
-  }
-  load(address: number): number {
-    return this.words[address >> 2];
-  }
-  store(address: number, word: number): void {
-    this.words[address >> 2] = word;
-  }
-  between(): void {
-    // Nothing is owed.
-  }
-  usedBytes(): number {
-    return NaN;
   }
 }

@@ -1,6 +1,6 @@
 /** sheaf/heap as a heap: what a JavaScript engineer would use. */
 import { attachHeap, createHeap, type Heap as SharedHeap, type HeapDescriptor } from "../../../src/main/heap/index.ts";
-import type { Heap } from "../../workloads/workload.ts";
+import { WordHeap } from "./word_heap.ts";
 
 export interface FacadeSpec {
   readonly kind: "sheaf";
@@ -11,13 +11,13 @@ export function createFacadeSpec(bytes: number, threads: number): FacadeSpec {
   return { kind: "sheaf", descriptor: createHeap({ bytes, cpus: threads }) };
 }
 
-export class FacadeHeap implements Heap {
+export class FacadeHeap extends WordHeap {
   private readonly heap: SharedHeap;
-  private readonly words: Int32Array;
 
   constructor({ descriptor }: FacadeSpec) {
-    this.heap = attachHeap(descriptor);
-    this.words = this.heap.i32;
+    const heap = attachHeap(descriptor);
+    super(heap.i32);
+    this.heap = heap;
   }
   malloc(bytes: number): number {
     return this.heap.alloc(bytes);
@@ -25,16 +25,7 @@ export class FacadeHeap implements Heap {
   free(object: number): void {
     this.heap.free(object);
   }
-  load(address: number): number {
-    return this.words[address >> 2];
-  }
-  store(address: number, word: number): void {
-    this.words[address >> 2] = word;
-  }
-  between(): void {
-    // What is owed is done in the calls.
-  }
-  usedBytes(): number {
+  override usedBytes(): number {
     const { bytes, freeBytes } = this.heap.stats();
     return bytes - freeBytes;
   }

@@ -18,7 +18,7 @@ import { createThingSpec } from "./thing_malloc.ts";
 import type { ThreadData } from "./thread.ts";
 
 export interface JavascriptJob extends Job {
-  readonly heap: HeapSpec["kind"];
+  readonly heap: HeapSpec["kind"] | "thi.ng, no lock";
   /** Of what is measured: printed. */
   readonly version: string;
   /** The compiled allocator; emscripten only. */
@@ -28,7 +28,8 @@ export interface JavascriptJob extends Job {
 function createHeap({ heap, wasmFile, threads }: JavascriptJob): HeapSpec {
   switch (heap) {
     case "thi.ng":
-      return createThingSpec(HEAP_BYTES, threads > 1);
+    case "thi.ng, no lock":
+      return createThingSpec(HEAP_BYTES, heap === "thi.ng");
     case "sheaf":
       return createFacadeSpec(HEAP_BYTES, threads);
     case "emscripten":

@@ -1,6 +1,6 @@
-/** @thi.ng/malloc as a heap: a pool in one SharedArrayBuffer, behind a lock if more than one thread uses it. */
+/** @thi.ng/malloc as a heap: a pool in one SharedArrayBuffer, behind a lock or not. */
 import { MemPool } from "@thi.ng/malloc";
-import type { Heap } from "../../workloads/workload.ts";
+import { WordHeap } from "./word_heap.ts";
 
 export interface ThingSpec {
   readonly kind: "thi.ng";
@@ -20,16 +20,15 @@ export function createThingSpec(bytes: number, locked: boolean): ThingSpec {
   openPool(buffer, false);
   return { kind: "thi.ng", buffer, locked };
 }
-export function openThingHeap({ buffer, locked }: ThingSpec): Heap {
+export function openThingHeap({ buffer, locked }: ThingSpec): WordHeap {
   return locked ? new LockedThingHeap(buffer) : new ThingHeap(buffer);
 }
 
-class ThingHeap implements Heap {
-  protected readonly words: Int32Array;
+class ThingHeap extends WordHeap {
   private readonly pool: MemPool;
 
   constructor(buffer: SharedArrayBuffer) {
-    this.words = new Int32Array(buffer);
+    super(new Int32Array(buffer));
     this.pool = openPool(buffer, true);
   }
   malloc(bytes: number): number {
@@ -37,18 +36,6 @@ class ThingHeap implements Heap {
   }
   free(object: number): void {
     this.pool.free(object);
-  }
-  load(address: number): number {
-    return this.words[address >> 2];
-  }
-  store(address: number, word: number): void {
-    this.words[address >> 2] = word;
-  }
-  between(): void {
-    // Nothing is owed.
-  }
-  usedBytes(): number {
-    return NaN;
   }
 }
 

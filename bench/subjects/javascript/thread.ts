@@ -2,12 +2,12 @@
 import { workerData } from "node:worker_threads";
 import { Barrier } from "../../../src/shared/sync/index.ts";
 import { HEAP_WORKLOADS } from "../../workloads/catalogue.ts";
-import type { Heap } from "../../workloads/workload.ts";
 import { type Common, measure, publishMetrics, threadOf, workloadOf } from "../thread_run.ts";
 import { EmscriptenHeap } from "./emscripten.ts";
 import { FacadeHeap } from "./facade.ts";
 import type { HeapSpec } from "./heap_spec.ts";
 import { openThingHeap } from "./thing_malloc.ts";
+import { WordHeap } from "./word_heap.ts";
 
 export interface ThreadData {
   readonly common: Common;
@@ -17,28 +17,19 @@ export interface ThreadData {
 }
 
 /** For workloads that allocate nothing. */
-class NoHeap implements Heap {
+class NoHeap extends WordHeap {
+  constructor() {
+    super(new Int32Array(0));
+  }
   malloc(): number {
     return 0;
   }
   free(): void {
     // There are no objects.
   }
-  load(): number {
-    return 0;
-  }
-  store(): void {
-    // There are no objects.
-  }
-  between(): void {
-    // Nothing is owed.
-  }
-  usedBytes(): number {
-    return NaN;
-  }
 }
 
-function openHeap(spec: HeapSpec, id: number): Heap {
+function openHeap(spec: HeapSpec, id: number): WordHeap {
   switch (spec.kind) {
     case "thi.ng":
       return openThingHeap(spec);

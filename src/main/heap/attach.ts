@@ -10,7 +10,7 @@ import { HeapDeadError, HeapFullError, HeapUsageError } from "./errors.ts";
 import { Heap } from "./heap.ts";
 import { GRANULE_SHIFT, HeapMap, HeapSlot } from "./layout.ts";
 import { deadError, isAlive } from "./life.ts";
-import { Magazines } from "./magazines.ts";
+import { openMagazines } from "./magazines.ts";
 import { watch } from "./reaper.ts";
 import type { StallOptions } from "./stall.ts";
 import { CallSites } from "./sites.ts";
@@ -45,7 +45,7 @@ export function attachHeap(descriptor: HeapDescriptor, options: AttachOptions = 
   const classes = new Classes(calls.cpus[slot], map, debug);
   const tags = new Uint8Array(buffer, map.tags, bytes >> GRANULE_SHIFT);
   const pending = embedded(map.machine.section(slot), PENDING);
-  const magazines = new Magazines(calls.mem.words, tags, classes.limits, map.magazine(slot, 0), pending);
+  const magazines = openMagazines(calls.mem.words, tags, classes.limits, map.magazine(slot, 0) >> 2, pending >> 2);
   const sites = debug ? new CallSites(calls) : undefined;
   serveInEventLoop(calls, slot);
   return new Heap({ descriptor, map, slot, calls, classes, magazines, tags, sites }, { stallTimeoutMs, onStall });

@@ -17,8 +17,6 @@ import { freeObject, liveTag, retireObject, takeObject } from "./objects.ts";
 
 const { cache: CACHE, constructed: CONSTRUCTED } = HeapClass.offset;
 const { classes_end: CLASSES_END } = HeapGlobals.offset;
-// Why: what is imported is not a constant to V8, and this is for a fast path.
-const SHIFT: number = GRANULE_SHIFT;
 
 export interface CacheOptions {
   /** Bytes of an object, 1 to 8192. */
@@ -38,7 +36,6 @@ export class HeapCache {
   readonly size: number;
   private readonly at: Attachment;
   private readonly magazines: Magazines;
-  private readonly tags: Uint8Array;
   private readonly c: number;
   private readonly ctor: ((object: number) => void) | undefined;
 
@@ -46,7 +43,6 @@ export class HeapCache {
   constructor(at: Attachment, c: number, options: CacheOptions, name: string) {
     this.at = at;
     this.magazines = at.magazines;
-    this.tags = at.tags;
     this.c = c;
     this.ctor = options.ctor;
     this.size = options.size;
@@ -54,18 +50,15 @@ export class HeapCache {
   }
   /** @throws HeapFullError  there is no memory */
   alloc(): number {
-    const { c, ctor, tags } = this;
-    let object = this.magazines.pop(c);
-    if (object === 0) object = takeObject(this.at, c);
-    const fresh = tags[object >> SHIFT] === 0;
-    tags[object >> SHIFT] = c;
-    if (ctor !== undefined && fresh) this.construct(ctor, object);
-    return object;
+    const { c, magazines } = this;
+    if (this.ctor !== undefined) return this.allocConstructed(this.ctor);
+    const object = magazines.pop(c);
+    return object === 0 ? this.allocSlowly() : object;
   }
   /** @throws HeapUsageError  it is no object of this cache */
   free(object: number): void {
     const { magazines, c } = this;
-    if (magazines.tag(object) === c && magazines.push(c, object)) return;
+    if (magazines.tag(object) === c && magazines.free(object)) return;
     this.check("free", object);
     if (object !== 0) freeObject(this.at, object);
   }
@@ -75,6 +68,21 @@ export class HeapCache {
     if (object !== 0) retireObject(this.at, object);
   }
 
+  private allocSlowly(): number {
+    const { at, c } = this;
+    const object = takeObject(at, c);
+    at.tags[object >> GRANULE_SHIFT] = c;
+    return object;
+  }
+  private allocConstructed(ctor: (object: number) => void): number {
+    const { at, c } = this;
+    let object = this.magazines.take(c);
+    if (object === 0) object = takeObject(at, c);
+    const fresh = at.tags[object >> GRANULE_SHIFT] === 0;
+    at.tags[object >> GRANULE_SHIFT] = c;
+    if (fresh) this.construct(ctor, object);
+    return object;
+  }
   private construct(ctor: (object: number) => void, object: number): void {
     const { at } = this;
     try {

@@ -19,8 +19,8 @@ import {
   HeapClass,
   HeapGlobals,
   type HeapMap,
-  LAST_CLASS,
   MAGAZINE_SLOTS,
+  TAGS,
 } from "./layout.ts";
 
 const { cache: CACHE } = HeapClass.offset;
@@ -34,8 +34,8 @@ export const CLASS_BY_GRANULES = Uint8Array.from({ length: (MAX_CLASS_BYTES >> G
   granules === 0 ? 0 : kmalloc_size_index(granules * GRANULE),
 );
 
-/** A magazine holds so many bytes at most, but at least two objects. */
-const MAGAZINE_BYTES = 8192;
+/** A magazine holds so many bytes at most. */
+const MAGAZINE_BYTES = 16_384;
 
 export interface SizeClass {
   readonly cache: Ptr<"kmem_cache">;
@@ -44,8 +44,8 @@ export interface SizeClass {
 }
 
 export class Classes {
-  /** Objects that a magazine may hold, by class; 0: not known yet, or always none. */
-  readonly limits = new Uint8Array(LAST_CLASS + 1);
+  /** Objects that a magazine may hold, by tag; 0: of a class that is not known yet, or always none. */
+  readonly limits = new Uint8Array(TAGS);
   private readonly known: (SizeClass | undefined)[] = [];
   private readonly cpu: Cpu;
   private readonly map: HeapMap;
@@ -74,7 +74,7 @@ export class Classes {
       c < FIRST_CACHE_CLASS ? kmalloc_cache(this.cpu, KMALLOC_NORMAL, c) : mem.peek(this.map.classInfo(c), CACHE);
     if (cache === NULL) throw new RangeError(`the heap has no class ${c}`);
     const bytes = mem.peek(cache, OBJECT_SIZE);
-    if (!this.debug) this.limits[c] = Math.max(2, Math.min(MAGAZINE_SLOTS, Math.floor(MAGAZINE_BYTES / bytes)));
+    if (!this.debug) this.limits[c] = Math.min(MAGAZINE_SLOTS, Math.floor(MAGAZINE_BYTES / bytes));
     return { cache, bytes };
   }
 }

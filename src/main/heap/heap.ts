@@ -23,9 +23,10 @@ const { reader_site: READER_SITE } = HeapSlot.offset;
 // Why: what is imported is not a constant to V8, and these are for the fast paths.
 const CLASSES: Uint8Array = CLASS_BY_GRANULES;
 const MAX_BYTES: number = MAX_CLASS_BYTES;
-const LAST: number = LAST_CLASS;
 const SHIFT: number = GRANULE_SHIFT;
 const ROUND: number = GRANULE - 1;
+/** So much is cleared by a loop; for more than that a call of fill() is faster. */
+const LOOP_BYTES = 256;
 
 /** What else read() is given: nothing. For an asynchronous section there is no such thing, so that it does not compile. */
 type NotAsync<T> = [T] extends [never] ? [] : T extends PromiseLike<unknown> ? [never] : [];
@@ -43,7 +44,6 @@ export class Heap {
   readonly slot: number;
   private readonly at: Attachment;
   private readonly magazines: Magazines;
-  private readonly tags: Uint8Array;
   private readonly stalls: StallOptions;
   /** Nesting of read sections. */
   private nesting = 0;
@@ -53,7 +53,6 @@ export class Heap {
     const { buffer, bytes } = at.descriptor;
     this.at = at;
     this.magazines = at.magazines;
-    this.tags = at.tags;
     this.stalls = stalls;
     this.descriptor = at.descriptor;
     this.slot = at.slot;
@@ -72,16 +71,14 @@ export class Heap {
   alloc(bytes: number): number {
     const c = classOf(bytes);
     const object = this.magazines.pop(c); // Class 0's is always empty.
-    if (object === 0) return this.allocSlowly(bytes, c);
-    this.tags[object >> SHIFT] = c;
-    return object;
+    return object === 0 ? this.allocSlowly(bytes, c) : object;
   }
   /** Zeroed memory for `count` elements of `bytes` bytes. @throws as alloc() */
   calloc(count: number, bytes: number): number {
     checkSize("calloc", count);
     checkSize("calloc", bytes);
     const object = this.alloc(count * bytes);
-    this.u8.fill(0, object, object + count * bytes);
+    this.clear(object, count * bytes);
     return object;
   }
   /**
@@ -105,9 +102,7 @@ export class Heap {
   }
   /** Gives memory back, from any thread. Address 0 is ignored. @throws HeapUsageError  nothing of that kind begins there */
   free(object: number): void {
-    const { magazines } = this;
-    const tag = magazines.tag(object);
-    if (tag !== 0 && tag <= LAST && magazines.push(tag, object)) return;
+    if (this.magazines.free(object)) return;
     if (object !== 0) freeObject(this.attachment(), object);
   }
   /** Frees memory when all who are reading now have left their sections. Does not wait. @throws as free(), HeapFullError */
@@ -186,8 +181,8 @@ export class Heap {
   /** Leaves the heap; the slot becomes free. What this thread has allocated stays. @throws HeapUsageError  it is reading */
   detach(): void {
     if (this.nesting !== 0) throw new HeapUsageError("detach() in a read section");
-    const { calls, classes, magazines, map } = this.attachment();
-    magazines.close(map.magazine(map.registrySlot, 0));
+    const { calls, classes, magazines } = this.attachment();
+    magazines.close();
     giveUpSlot(calls, classes, this.slot);
     calls.close(this.slot);
   }
@@ -203,6 +198,13 @@ export class Heap {
     const object = c === 0 ? takeLarge(at, bytes) : takeObject(at, c);
     at.tags[object >> GRANULE_SHIFT] = c === 0 ? LARGE : c;
     return object;
+  }
+  /** By granules: V8 fills shared bytes one at a time. */
+  private clear(object: number, bytes: number): void {
+    const start = object >> SHIFT;
+    const end = (object + bytes + ROUND) >> SHIFT;
+    if (bytes > LOOP_BYTES) this.f64.fill(0, start, end);
+    else for (let i = start; i < end; i++) this.f64[i] = 0;
   }
   private enter(): void {
     const { calls, map, sites } = this.attachment();

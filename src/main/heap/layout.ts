@@ -4,7 +4,7 @@
  *   machine        the kernel's memory, `bytes` of it (src/shared/layout/map.ts): all that is allocated lies there
  *   heap_globals   whether the heap is alive, its size classes, what waiters watch
  *   heap_slots     one per thread that can attach, and one more whose owner word locks what all of them share
- *   magazines      per slot and class: objects that the slot's thread has at hand; one more set that is always empty
+ *   magazines      per slot and class: objects that the slot's thread has at hand
  *   tags           a byte for each 8 bytes of the machine: what begins there
  *   sites          with debug: for each 8 bytes who called last; then the texts of all call sites
  */
@@ -28,11 +28,12 @@ export const LAST_CLASS = 125;
 export const LARGE = 127;
 export const RETIRED = 0x80;
 export const FREED = 0x80; // RETIRED, and nothing else.
+export const TAGS = 256;
 /** Classes below are kmalloc buckets, under the kernel's numbers; from here on they are the users' caches. */
 export const FIRST_CACHE_CLASS = 16;
 
-/** Objects that a magazine has room for. How many it may hold: classes.ts. */
-export const MAGAZINE_SLOTS = 31;
+/** Objects that a magazine has room for. How many it may hold: classes.ts. Its fast paths know how it looks (magazines.ts). */
+export const MAGAZINE_SLOTS = 127;
 export const Magazine = struct("heap_magazine", { count: ulong, objects: array(ptr("object"), MAGAZINE_SLOTS) });
 
 export const HeapSlot = struct(
@@ -127,7 +128,7 @@ export class HeapMap {
     this.globals = bytes as Ptr<"heap_globals">;
     this.slotsAt = bytes + HeapGlobals.size;
     this.magazinesAt = this.slotsAt + (cpus + 1) * HeapSlot.size;
-    this.tags = this.magazinesAt + (cpus + 1) * (LAST_CLASS + 1) * Magazine.size;
+    this.tags = this.magazinesAt + cpus * (LAST_CLASS + 1) * Magazine.size;
     this.sites = roundUp(this.tags + (bytes >> GRANULE_SHIFT), CACHE_LINE);
     this.siteText = this.sites + (debug ? (bytes >> GRANULE_SHIFT) * 4 : 0);
     this.siteTextBytes = debug ? SITE_TEXT_BYTES : 0;
@@ -139,7 +140,7 @@ export class HeapMap {
   classInfo(c: number): Ptr<"heap_class"> {
     return embedded_at(this.globals, HeapGlobals.offset.classes, c, HeapClass.size);
   }
-  /** Magazine of a slot for class `c`. Those of class 0, and all of slot number `slots`, stay empty. */
+  /** Magazine of a slot for class `c`. That of class 0 stays empty. */
   magazine(slot: number, c: number): Ptr<"heap_magazine"> {
     return (this.magazinesAt + (slot * (LAST_CLASS + 1) + c) * Magazine.size) as Ptr<"heap_magazine">;
   }

@@ -5,7 +5,7 @@
  */
 import { MachineBug } from "../../shared/base/verdict.ts";
 import type { Cpu } from "../../shared/cpu/cpu.ts";
-import { is_vmalloc_addr, kfree, kmem_cache_alloc, ksize, kvfree, kvmalloc } from "../../shared/linux/api.ts";
+import { is_vmalloc_addr, kmem_cache_alloc, ksize, kvfree, kvmalloc } from "../../shared/linux/api.ts";
 import { vmalloc_size } from "../../shared/linux/mm/vmalloc.ts";
 import type { Ptr } from "../../shared/mem/struct.ts";
 import { type Attachment, isLive, isReadable } from "./attachment.ts";
@@ -33,7 +33,7 @@ export function takeObject(at: Attachment, c: number): number {
   };
   for (;;) {
     insist(at, bytes, fill);
-    const object = at.magazines.pop(c);
+    const object = at.magazines.take(c);
     if (object !== 0) return object; // Else new work has come meanwhile.
   }
 }
@@ -61,19 +61,22 @@ function insist(at: Attachment, bytes: number, attempt: (cpu: Cpu) => number): n
 
 /** Gives back what `free(pointer)` is for. @throws HeapUsageError */
 export function freeObject(at: Attachment, object: number): void {
-  const tag = retag(at, "free", object, FREED);
+  const tag = liveTag(at, "free", object);
   const limit = tag === LARGE ? 0 : (at.classes.get(tag), at.classes.limits[tag]);
-  if (limit === 0) {
-    at.calls.run(at.slot, (cpu) => kvfree(cpu, object as Obj));
-    return;
+  if (limit !== 0) {
+    makeRoom(at, tag, limit);
+    if (at.magazines.free(object)) return; // Else new work has come meanwhile.
   }
-  const { cache } = at.classes.get(tag);
-  const magazine = at.map.magazine(at.slot, tag);
+  retag(at, "free", object, FREED);
+  at.calls.run(at.slot, (cpu) => kvfree(cpu, object as Obj));
+}
+/** In the magazine of class `c`. */
+function makeRoom(at: Attachment, c: number, limit: number): void {
+  const { cache } = at.classes.get(c);
+  const magazine = at.map.magazine(at.slot, c);
   at.calls.run(at.slot, (cpu) => {
     if (magazine_count(cpu.mem, magazine) >= limit) flush_magazine(cpu, magazine, cache, limit >> 1);
   });
-  // New work may have come meanwhile.
-  if (!at.magazines.push(tag, object)) at.calls.run(at.slot, (cpu) => kfree(cpu, object as Obj));
 }
 /** Has it freed once all readers of now have left. @throws HeapUsageError, HeapFullError */
 export function retireObject(at: Attachment, object: number): void {

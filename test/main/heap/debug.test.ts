@@ -118,8 +118,8 @@ describe("without debug", () => {
       expect(heap.check().join()).toMatch(/in a magazine: no object of kmalloc-64/);
     });
     test("a freelist that was written into", () => {
-      // A slab of large objects, all freed: each begins with, or has in its middle, the link to the next.
-      const objects = Array.from({ length: 8 }, () => heap.alloc(8192));
+      // More objects than sheaves take, all freed: each begins with, or has in its middle, the link to the next.
+      const objects = Array.from({ length: 200 }, () => heap.alloc(8192));
       for (const object of objects) heap.free(object);
       for (const object of objects) heap.u8.fill(0x11, object, object + 8192);
       expect(heap.check().join()).toMatch(/kmalloc-8k: slab .* freelist holds/);

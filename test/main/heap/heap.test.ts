@@ -273,6 +273,21 @@ describe("calloc() and realloc()", () => {
       expect(heap.u8.subarray(object, object + 100).every((byte) => byte === 0)).toBe(true);
     }
   });
+  test.each([1, 7, 8, 9, 100, 255, 256, 257, 1001, 8192, 8193, 100_001])("calloc(1, %s) clears all of it", (bytes) => {
+    const object = heap.alloc(bytes);
+    heap.u8.fill(0xff, object, object + heap.sizeOf(object));
+    heap.free(object);
+    expect(heap.calloc(1, bytes)).toBe(object);
+    expect(heap.u8.subarray(object, object + bytes).every((byte) => byte === 0)).toBe(true);
+  });
+  test("calloc() clears nothing else", () => {
+    const objects = Array.from({ length: 20 }, () => heap.alloc(8));
+    for (const object of objects) heap.u8.fill(0xff, object, object + 8);
+    for (const object of objects.splice(0, 10)) heap.free(object);
+    for (let i = 0; i < 10; i++) heap.calloc(1, 5);
+    for (const object of objects)
+      expect(heap.u8.subarray(object, object + 8).every((byte) => byte === 0xff)).toBe(true);
+  });
   test.each([
     [0, 8],
     [8, 0],

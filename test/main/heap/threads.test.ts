@@ -3,22 +3,17 @@ import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import {
-  attachHeap,
-  createHeap,
-  type Heap,
-  HeapDeadError,
-  type HeapDescriptor,
-  HeapFullError,
-} from "../../../src/main/heap/index.ts";
+import { attachHeap, createHeap, type Heap, HeapDeadError, type HeapDescriptor } from "../../../src/main/heap/index.ts";
 import { Calls } from "../../../src/main/heap/calls.ts";
-import { HeapMap, HeapSlot } from "../../../src/main/heap/layout.ts";
+import { CLASS_BY_GRANULES, Classes } from "../../../src/main/heap/classes.ts";
+import { GRANULE, HeapMap, HeapSlot } from "../../../src/main/heap/layout.ts";
 import { REAPER_TOKEN } from "../../../src/main/heap/owner.ts";
 import { P_KICK } from "../../../src/shared/layout/cpu.ts";
 import { Globals } from "../../../src/shared/layout/globals.ts";
 import { Zone } from "../../../src/shared/layout/page.ts";
 import { PerCpu } from "../../../src/shared/layout/percpu.ts";
 import { Spinlock } from "../../../src/shared/layout/types.ts";
+import { take_census } from "../../../src/shared/linux/mm/slub/check_sheaves.ts";
 import { embedded, embedded_at } from "../../../src/shared/mem/struct.ts";
 import { checkObject, MAGIC, MAILBOX, MAILBOX_WORDS, type ThreadData, type ThreadMessage } from "./thread.ts";
 
@@ -77,16 +72,13 @@ const go = (): void => {
   Atomics.notify(words, GO);
 };
 
-/** Allocates until there is no memory, and frees all again. @returns how many objects there were. */
-function fill(): number {
-  const objects: number[] = [];
-  try {
-    for (;;) objects.push(heap.alloc(100));
-  } catch (error) {
-    if (!(error instanceof HeapFullError)) throw error;
-  }
-  for (const object of objects) heap.free(object);
-  return objects.length;
+/** How many objects for `bytes` bytes the kernel has given out, to whomever. */
+function givenOut(bytes: number): number {
+  const map = new HeapMap(descriptor);
+  const { cpus } = new Calls(descriptor.buffer, map, REAPER_TOKEN, 1000);
+  const { cache } = new Classes(cpus[0], map, false).get(CLASS_BY_GRANULES[Math.ceil(bytes / GRANULE)]);
+  const { inuse, cached } = take_census(cpus[0], cache);
+  return inuse - cached.size;
 }
 
 function newHeap(cpus: number, debug = false): void {
@@ -198,12 +190,14 @@ describe("slots", () => {
     expect(heap.stats()).toMatchObject({ objects: 0, retired: 0 });
     expect(heap.check()).toEqual([]);
   });
-  test("all that a terminated thread had at hand is there for others", async () => {
-    const whole = fill();
+  test("all that a terminated thread had at hand is given back", async () => {
+    const before = givenOut(100);
     const thread = new Thread("compute", 1, 1000);
     await thread.noted();
+    expect(givenOut(100)).toBeGreaterThan(before);
     await thread.worker.terminate();
-    expect(fill()).toBe(whole);
+    heap.barrier();
+    expect(givenOut(100)).toBe(before);
     expect(heap.stats()).toMatchObject({ objects: 0, retired: 0, threads: [{ slot: 0 }] });
     expect(heap.check()).toEqual([]);
   });
