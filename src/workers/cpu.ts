@@ -12,7 +12,7 @@
  */
 import { mixSeed } from "../shared/base/random.ts";
 import { MachineBug, MachineStopped } from "../shared/base/verdict.ts";
-import { attachCpu, SPIN_BOUND } from "../shared/cpu/boot.ts";
+import { attachOnlyCpu, SPIN_BOUND } from "../shared/cpu/boot.ts";
 import { bind_callback } from "../shared/cpu/callback_table.ts";
 import type { Cpu } from "../shared/cpu/cpu.ts";
 import { migration_point } from "../shared/cpu/migrate.ts";
@@ -93,7 +93,7 @@ function runMain(task: CpuTask, program: Program): CpuOutcome {
   try {
     const mem = new InterruptibleMemory(task.buffer, embedded(map.section(id), PENDING));
     const oracle = task.oracle === undefined ? NULL_ORACLE : new SharedOracle(task.oracle);
-    const cpu = attachCpu(mem, map, id, SPIN_BOUND, oracle);
+    const cpu = attachOnlyCpu(mem, map, id, SPIN_BOUND, oracle);
     const baseline = boot(cpu, program);
     Barrier.wait(control.bootBarrier, id + 1);
     new LocalSource(cpu, mem, task).start();
@@ -118,7 +118,7 @@ function runIrqWorkd(task: CpuTask, program: Program): CpuOutcome {
   try {
     const mem = new InterruptibleMemory(task.buffer, embedded(map.section(id), PENDING));
     const oracle = task.oracle === undefined ? NULL_ORACLE : new SharedOracle(task.oracle);
-    const cpu = attachCpu(mem, map, id, SPIN_BOUND, oracle, 1);
+    const cpu = attachOnlyCpu(mem, map, id, SPIN_BOUND, oracle, 1);
     bindProgram(program);
     mem.wait_for_turn(cpu.sched + ON_CPU);
     new LocalSource(cpu, mem, { ...task, seed: mixSeed(task.seed, cpu.task_id) }).start();
