@@ -46,7 +46,8 @@ export class Injections {
     if (left === 0) return;
     const ahead = Math.max(left, this.state[LENGTH] - at);
     let passed = 0;
-    if (left === 1) passed = this.random.below(ahead); // The same, in one draw.
+    if (left === 1)
+      passed = this.random.below(ahead); // The same, in one draw.
     else while (passed < ahead - left && this.random.below(ahead - passed) >= left) passed++;
     this.state[NEXT_PLACE] = at + passed;
   }
