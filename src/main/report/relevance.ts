@@ -90,7 +90,7 @@ function freeLocks(trace: Trace): readonly Step[] {
   return locks.filter(({ address }) => !wanted.has(address));
 }
 function isRefused({ method, writes, before, after, path }: Step): boolean {
-  if (!writes) return after === "held" && path.at(-1) === "local_trylock";
+  if (!writes) return after === "held" && path.includes("local_trylock");
   return after.includes("contended") || (method === "cmpxchg" && before === after);
 }
 

@@ -99,8 +99,8 @@ test("a point counts in the context of its visit, and the NMI that was taken the
 test("a pair names the function that stood there and what the interrupt called, not what that calls", () => {
   const counts = new Watched(ALLOCATION).run(atLock(NMI));
   expect([...counts.interrupts].map(([interrupted, by]) => `${by} in ${interrupted}`)).toEqual([
-    "kmalloc_nolock in local_trylock",
-    "get_state_synchronize_rcu in local_trylock",
+    "kmalloc_nolock in __local_trylock",
+    "get_state_synchronize_rcu in __local_trylock",
   ]);
 });
 
@@ -210,7 +210,7 @@ test("counts of several scenarios add up", () => {
   expect(coverageJson(sum)).toEqual(coverageJson(a));
   sum.merge(b);
   expect(sum).toMatchObject({ executions: 2, pairs: a.pairs, lastNew: 1 });
-  expect(sum.interrupts.count("local_trylock", "kmalloc_nolock")).toBe(2);
+  expect(sum.interrupts.count("__local_trylock", "kmalloc_nolock")).toBe(2);
   b.visits.add(POINT.rcu_callback, CTX_TASK);
   sum.merge(b);
   expect(sum).toMatchObject({ executions: 3, pairs: a.pairs + 1, lastNew: 3 });

@@ -43,12 +43,9 @@ export class Injections {
   /** Draws the next place from decision point number `at` on. */
   private drawPlace(at: number): void {
     const left = this.state[TO_PLACE];
-    if (left === 0) return;
     const ahead = Math.max(left, this.state[LENGTH] - at);
     let passed = 0;
-    if (left === 1)
-      passed = this.random.below(ahead); // The same, in one draw.
-    else while (passed < ahead - left && this.random.below(ahead - passed) >= left) passed++;
+    while (passed < ahead - left && this.random.below(ahead - passed) >= left) passed++;
     this.state[NEXT_PLACE] = at + passed;
   }
   /** False: everything has been placed, and from then on nothing was asked where it was the only question. */

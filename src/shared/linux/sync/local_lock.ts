@@ -54,12 +54,12 @@ export function local_lock(cpu: Cpu, l: Ptr<"local_trylock">): void {
  * @context Any, NMI included; disables preemption on success.
  */
 export function local_trylock(cpu: Cpu, l: Ptr<"local_trylock">): boolean {
-  if (cpu.checked) return checked_trylock(cpu, l);
+  if (cpu.checked) return __local_trylock(cpu, l);
   if (cpu.mem.read(l, ACQUIRED) !== 0) return false;
   cpu.mem.write(l, ACQUIRED, 1);
   return true;
 }
-function checked_trylock(cpu: Cpu, l: Ptr<"local_trylock">): boolean {
+function __local_trylock(cpu: Cpu, l: Ptr<"local_trylock">): boolean {
   if (cpu.rt) return !fails_spuriously(cpu) && rt_local_trylock(cpu, l);
   preempt_disable(cpu);
   if (cpu.mem.read(l, ACQUIRED) !== 0 || fails_spuriously(cpu)) {
@@ -73,10 +73,10 @@ function checked_trylock(cpu: Cpu, l: Ptr<"local_trylock">): boolean {
 
 /** @context that of the holder */
 export function local_unlock(cpu: Cpu, l: Ptr<"local_trylock">): void {
-  if (cpu.checked) checked_unlock(cpu, l);
+  if (cpu.checked) __local_unlock(cpu, l);
   else cpu.mem.write(l, ACQUIRED, 0);
 }
-function checked_unlock(cpu: Cpu, l: Ptr<"local_trylock">): void {
+function __local_unlock(cpu: Cpu, l: Ptr<"local_trylock">): void {
   if (cpu.rt) return rt_local_unlock(cpu, l);
   point(cpu, UNLOCK);
   if (cpu.mem.read(l, ACQUIRED) === 0) bug(cpu, `local_unlock() of ${l}, which is not held`);
