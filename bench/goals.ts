@@ -64,8 +64,10 @@ function goal(work: string, bench: string, threads: number, peer: string, limit:
 
 /** Schedules per second that the explorer is to reach, by PCT on one thread. */
 const SPEED_GOALS = [
-  { scenario: "T2", work: "explore, schedules per second, litmus size", least: 50_000 },
-  { scenario: "nolock-on-kfree-rcu", work: "the same, kfree_rcu_nolock scenario", least: 5_000 },
+  { scenario: "T28-T4", work: "explore, schedules per second, litmus size (187 steps)", least: 50_000 },
+  { scenario: "T28-T5", work: "the same, two updaters that wait (229 steps)", least: 50_000 },
+  { scenario: "nolock-on-kfree-rcu", work: "the same, kfree_rcu_nolock scenario (158 steps)", least: 5_000 },
+  { scenario: "full-sheaf-barrier-dfdrk-late", work: "the same, a whole barrier (3,100 steps)", least: 5_000 },
 ] as const;
 
 const SOURCES: readonly Bench[] = [
