@@ -5,6 +5,7 @@ import { PerCpu } from "../../shared/layout/percpu.ts";
 import { RcuData, RcuSegcblist, RcuState } from "../../shared/layout/rcu.ts";
 import { TortureCpu } from "../../shared/layout/torture.ts";
 import { LlistHead, LlistNode } from "../../shared/layout/types.ts";
+import { rcu_seq_state } from "../../shared/linux/rcu/rcu_seq.ts";
 import { embedded, type Ptr } from "../../shared/mem/struct.ts";
 import type { Machine } from "../machine.ts";
 import { type Summary, summarise } from "../report/summary.ts";
@@ -23,8 +24,6 @@ const { ops: OPS } = TortureCpu.offset;
 const { first: FIRST } = LlistHead.offset;
 const { next: NEXT } = LlistNode.offset;
 
-/** The low bits of a sequence number: a grace period is in progress. */
-const SEQ_STATE = 3;
 /** A longer list is not counted to its end; it may be changing, too. */
 const LONGEST_LIST = 1000;
 
@@ -128,7 +127,7 @@ function nmisOf({ nmis }: Pick<Summary, "nmis">): number {
 
 function gracePeriodAge({ mem, map }: Seen): number | undefined {
   const state = embedded(map.globals, RCU_STATE);
-  if ((mem.peek(state, GP_SEQ) & SEQ_STATE) === 0) return undefined;
+  if (rcu_seq_state(mem.peek(state, GP_SEQ)) === 0) return undefined;
   return Math.max((mem.peek(map.globals, JIFFIES) - mem.peek(state, GP_START)) | 0, 0);
 }
 function waitingOn(seen: Seen, id: number): Pick<CpuView, "deferred" | "callbacks"> {
