@@ -22,6 +22,7 @@ import {
   alloc_flags_allow_spinning,
   SLAB_ALLOC_DEFAULT,
   SLAB_ALLOC_NOLOCK,
+  SLAB_CONSISTENCY_CHECKS,
   SLAB_POISON,
   SLAB_RED_ZONE,
   SLAB_STORE_USER,
@@ -31,6 +32,7 @@ import { NULL, type Ptr } from "../../../mem/struct.ts";
 import { alloc_elsewhere, hooks_enabled } from "../debug/facilities.ts";
 import { is_kfence_address, kfence_ksize } from "../debug/kfence_pool.ts";
 import { virt_to_head_page } from "../page_alloc/zone.ts";
+import { kmem_cache_debug_flags } from "./debug_flags.ts";
 import { should_failslab } from "./failslab.ts";
 import { __slab_free } from "./free.ts";
 import {
@@ -182,8 +184,16 @@ export function kmalloc_flags(cpu: Cpu, size: number, gfp: number, alloc_flags: 
 function slab_free(cpu: Cpu, s: Cache, slab: Ptr<"slab">, object: Ptr): void {
   if (cpu.checked && !free_hook_of_live_cache(cpu, s, object)) return;
   if (can_free_to_pcs(cpu, slab) && free_to_pcs(cpu, s, object, true)) return;
+  if (!cpu.checked && kmem_cache_debug_flags(cpu, s, SLAB_CONSISTENCY_CHECKS) && leaks_foreign(cpu, s, object)) return;
   __slab_free(cpu, s, slab, object, object, 1);
   stat(cpu, s, STAT.FREE_SLOWPATH, 1);
+}
+/** Is it no object of the cache? Then it leaks. A cache with such checks has no sheaves: it is asked for here, and not before. */
+function leaks_foreign(cpu: Cpu, s: Cache, object: Ptr): boolean {
+  const slab = virt_to_slab(cpu, object);
+  if (slab !== NULL && cpu.mem.read(slab, SLAB_CACHE) === s) return false;
+  warn_free_bad_obj(cpu, s, slab, object);
+  return true;
 }
 function free_hook_of_live_cache(cpu: Cpu, s: Cache, object: Ptr): boolean {
   assert_alive(cpu, s);
@@ -199,7 +209,7 @@ export function kfree(cpu: Cpu, object: Ptr): void {
 }
 /**
  * Frees an object of cache `s`. One of another cache is reported and leaks; a CPU without checks believes its caller, as a
- * kernel without hardening does.
+ * kernel without hardening does, unless the cache has consistency checks.
  * @kernel mm/slub.c @context Hardirq
  */
 export function kmem_cache_free(cpu: Cpu, s: Cache, object: Ptr): void {

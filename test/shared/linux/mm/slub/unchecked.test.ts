@@ -18,6 +18,7 @@ import {
 import { nr_free_pages } from "../../../../../src/shared/linux/mm/page_alloc/page_alloc.ts";
 import { check_slabs } from "../../../../../src/shared/linux/mm/slub/check.ts";
 import { STAT, stat_sum } from "../../../../../src/shared/linux/mm/slub/stat.ts";
+import { SLAB_CONSISTENCY_CHECKS } from "../../../../../src/shared/layout/slab_flags.ts";
 import { NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
 import { TestMachine, Thing, type ThingPtr } from "../kvfree_rcu/machine.ts";
 
@@ -78,6 +79,15 @@ test("nothing is lost without checks, whatever way objects come back", () => {
   expect(run(false, false).free).toBe(run(true, false).free);
 });
 
+test("a cache with consistency checks knows its own objects without checks of the CPU, too", () => {
+  const machine = new TestMachine({ cpus: 1, bytes: 8 << 20 }, { panic_on_warn: 1 }, false);
+  const [cpu] = machine.cpus;
+  const s = kmem_cache_create(cpu, "checked things", Thing.size, { flags: SLAB_CONSISTENCY_CHECKS });
+  const others = kmem_cache_create(cpu, "others", 3 * Thing.size);
+  const [own, foreign] = [kmem_cache_alloc(cpu, s, GFP_KERNEL), kmem_cache_alloc(cpu, others, GFP_KERNEL)];
+  expect(() => kmem_cache_free(cpu, s, foreign)).toThrow(/the object is not from that cache, but from others/);
+  kmem_cache_free(cpu, s, own);
+});
 test("a machine that wants what only a checked CPU does, or several tasks per CPU, does not boot without checks", () => {
   for (const word of ["hooks", "poison_free", "spurious", "failslab", "preempt", "rt", "migrate"] as const) {
     expect(() => new TestMachine({}, { [word]: 1 }, false)).toThrow(/without checks/);
