@@ -30,7 +30,7 @@ import { get, set, type Operation, type Scenario } from "../explore/scenario.ts"
 import { cache, CAPACITY, FIRST_WORD, HEAD, loses, type Loses, makeCache, makeThings, race, take } from "./kit.ts";
 import { insideSheafLock, nmiFrees } from "./kit_frees.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
-import { before_call_rcu } from "./kit_whereabouts.ts";
+import { see_before_call_rcu } from "./kit_whereabouts.ts";
 
 /** The thing that the NMI frees; those before it may be old. Words from FIRST_WORD on remember which are. */
 const LAST = CAPACITY - 1;
@@ -56,9 +56,9 @@ const F: Operation = (cpu) => {
 /** Where R begins: what is not with call_rcu() now is missed. */
 const look: Operation = (cpu) => {
   const old = Array.from({ length: LAST }, (_, i) => get(cpu, FIRST_WORD + i));
-  for (const [object, place] of before_call_rcu(cpu, cache(cpu), HEAD)) {
+  see_before_call_rcu(cpu, cache(cpu), HEAD, (object, place) => {
     if (old.includes(object)) bug(cpu, `an old object is in ${place} when rcu_barrier() begins: nobody waits for it`);
-  }
+  });
 };
 
 /** Where an old object slips past a barrier: see above. */

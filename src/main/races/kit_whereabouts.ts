@@ -19,7 +19,7 @@ import { NolockRfc } from "../../shared/layout/nolock_rfc.ts";
 import { PerCpu } from "../../shared/layout/percpu.ts";
 import { RcuCblist, RcuData, RcuSegcblist } from "../../shared/layout/rcu.ts";
 import { KmemCache, SlabSheaf, SlubPercpuSheaves } from "../../shared/layout/slab.ts";
-import { KvfreeRcuHead, LlistHead, LlistNode, RcuHead } from "../../shared/layout/types.ts";
+import { KvfreeRcuHead, ListHead, LlistHead, LlistNode, RcuHead } from "../../shared/layout/types.ts";
 import { bnodes_of } from "../../shared/linux/mm/kvfree_rcu/check_krc.ts";
 import { bulk_head_free_of } from "../../shared/linux/mm/kvfree_rcu/krc_batch.ts";
 import { bulk_head_of, krwp_of } from "../../shared/linux/mm/kvfree_rcu/krc.ts";
@@ -48,86 +48,86 @@ const { offset: FREE_POINTER } = KmemCache.offset;
 const { cache: SHEAF_CACHE, size: SIZE, objects: SLOTS, llnode: LLNODE, rcu_head: RCU_HEAD } = SlabSheaf.offset;
 const { first: FIRST } = LlistHead.offset;
 const { next: LLIST_NEXT } = LlistNode.offset;
+const { next: LIST_NEXT } = ListHead.offset;
 const { next: KVFREE_NEXT } = KvfreeRcuHead.offset;
 const { next: RCU_NEXT, func: FUNC } = RcuHead.offset;
 
-/** Objects of cache `s` that wait, by place. @param head  offset in the object of the head given to kfree_rcu(). */
-function* waiting(cpu: Cpu, s: Ptr<"kmem_cache">, head: number): Generator<readonly [object: Ptr, place: string]> {
+/** Told of each object that is found, and of the place. Functions, not generators: this comes after each execution. */
+type See = (object: Ptr, place: string) => void;
+
+/** Objects of cache `s` that wait. @param head  offset in the object of the head given to kfree_rcu(). */
+function see_waiting(cpu: Cpu, s: Ptr<"kmem_cache">, head: number, see: See): void {
   const { mem } = cpu;
-  yield* named(quarantined_objects(cpu), "the quarantine");
+  for (const object of quarantined_objects(cpu)) see(object, "the quarantine");
   for (let id = 0; id < cpu.map.shape.cpus; id++) {
     const krcp = per_cpu_ptr(cpu, KRC, id);
-    yield* deferredObjects(cpu, s, id, head);
-    yield* named(krcObjects(cpu, mem.peek(krcp, KRC_HEAD), head), "krc");
-    for (let idx = 0; idx < FREE_N_CHANNELS; idx++) yield* named(records(cpu, bulk_head_of(krcp, idx)), "krc");
+    see_deferred(cpu, s, id, head, see);
+    see_krc_objects(cpu, mem.peek(krcp, KRC_HEAD), head, "krc", see);
+    for (let idx = 0; idx < FREE_N_CHANNELS; idx++) see_records(cpu, bulk_head_of(krcp, idx), "krc", see);
     for (let i = 0; i < KFREE_N_BATCHES; i++) {
       const krwp = krwp_of(krcp, i);
-      yield* named(krcObjects(cpu, mem.peek(krwp, HEAD_FREE), head), "a krc batch");
+      see_krc_objects(cpu, mem.peek(krwp, HEAD_FREE), head, "a krc batch", see);
       for (let idx = 0; idx < FREE_N_CHANNELS; idx++) {
-        yield* named(records(cpu, bulk_head_free_of(krwp, idx)), "a krc batch");
+        see_records(cpu, bulk_head_free_of(krwp, idx), "a krc batch", see);
       }
     }
     const rdp = per_cpu_ptr(cpu, RCU_DATA, id);
-    yield* named(callbackObjects(cpu, s, mem.peek(embedded(rdp, CBLIST), CBLIST_HEAD), head), "call_rcu()");
-    yield* named(callbackObjects(cpu, s, mem.peek(embedded(rdp, RCL), RCL_HEAD), head), "call_rcu()");
+    see_callbacks(cpu, s, mem.peek(embedded(rdp, CBLIST), CBLIST_HEAD), head, see);
+    see_callbacks(cpu, s, mem.peek(embedded(rdp, RCL), RCL_HEAD), head, see);
   }
 }
 /** Objects on the deferred lists of CPU `id`, by list. */
-function* deferredObjects(
-  cpu: Cpu,
-  s: Ptr<"kmem_cache">,
-  id: number,
-  head: number,
-): Generator<readonly [object: Ptr, place: string]> {
+function see_deferred(cpu: Cpu, s: Ptr<"kmem_cache">, id: number, head: number, see: See): void {
+  const { mem } = cpu;
   const dpw = per_cpu_ptr(cpu, DEFERRED_PERCPU_WORK, id);
-  const rfc = per_cpu_ptr(cpu, NOLOCK_RFC, id);
-  const free_pointer = cpu.mem.peek(s, FREE_POINTER);
-  for (const node of nodes(cpu, embedded(dpw, OBJECTS))) yield [less(node, free_pointer), "objects"];
-  for (const node of nodes(cpu, embedded(dpw, OBJECTS_BY_RCU))) yield [less(node, head), "objects_by_rcu"];
-  for (const node of nodes(cpu, embedded(rfc, DEFERRED))) yield [less(node, head), "the deferred list of krc"];
-  for (const node of nodes(cpu, embedded(dpw, RCU_SHEAVES))) {
-    yield* named(sheafObjects(cpu, s, container_of(node, LLNODE)), "rcu_sheaves");
+  const free_pointer = mem.peek(s, FREE_POINTER);
+  see_nodes(cpu, embedded(dpw, OBJECTS), free_pointer, "objects", see);
+  see_nodes(cpu, embedded(dpw, OBJECTS_BY_RCU), head, "objects_by_rcu", see);
+  see_nodes(cpu, embedded(per_cpu_ptr(cpu, NOLOCK_RFC, id), DEFERRED), head, "the deferred list of krc", see);
+  let node = mem.peek(embedded(dpw, RCU_SHEAVES), FIRST);
+  for (; node !== NULL; node = mem.peek(node, LLIST_NEXT)) {
+    see_sheaf(cpu, s, container_of(node, LLNODE), "rcu_sheaves", see);
   }
 }
 const less = (address: Ptr, offset: number): Ptr => (address - offset) as Ptr;
-function* named(objects: Iterable<Ptr>, place: string): Generator<readonly [object: Ptr, place: string]> {
-  for (const object of objects) yield [object, place];
-}
-function* nodes(cpu: Cpu, list: Ptr<"llist_head">): Generator<Ptr<"llist_node">> {
-  for (let node = cpu.mem.peek(list, FIRST); node !== NULL; node = cpu.mem.peek(node, LLIST_NEXT)) yield node;
-}
-function* krcObjects(cpu: Cpu, first: Ptr<"kvfree_rcu_head">, head: number): Generator<Ptr> {
-  for (let at = first; at !== NULL; at = cpu.mem.peek(at, KVFREE_NEXT)) yield less(at, head);
-}
-function* records(cpu: Cpu, list: Ptr<"list_head">): Generator<Ptr> {
-  for (const bnode of bnodes_of(cpu, list)) {
-    for (let i = 0; i < cpu.mem.peek(bnode, NR_RECORDS); i++) yield cpu.mem.peek(bnode, element(RECORDS, i));
+/** @param offset  of the nodes in their objects */
+function see_nodes(cpu: Cpu, list: Ptr<"llist_head">, offset: number, place: string, see: See): void {
+  const { mem } = cpu;
+  for (let node = mem.peek(list, FIRST); node !== NULL; node = mem.peek(node, LLIST_NEXT)) {
+    see(less(node, offset), place);
   }
 }
-function* callbackObjects(cpu: Cpu, s: Ptr<"kmem_cache">, first: Ptr<"rcu_head">, head: number): Generator<Ptr> {
+function see_krc_objects(cpu: Cpu, first: Ptr<"kvfree_rcu_head">, head: number, place: string, see: See): void {
+  for (let at = first; at !== NULL; at = cpu.mem.peek(at, KVFREE_NEXT)) see(less(at, head), place);
+}
+function see_records(cpu: Cpu, list: Ptr<"list_head">, place: string, see: See): void {
+  const { mem } = cpu;
+  if (mem.peek(list, LIST_NEXT) === list) return;
+  for (const bnode of bnodes_of(cpu, list)) {
+    for (let i = 0; i < mem.peek(bnode, NR_RECORDS); i++) see(mem.peek(bnode, element(RECORDS, i)), place);
+  }
+}
+function see_callbacks(cpu: Cpu, s: Ptr<"kmem_cache">, first: Ptr<"rcu_head">, head: number, see: See): void {
   for (let at = first; at !== NULL; at = cpu.mem.peek(at, RCU_NEXT)) {
     const func = cpu.mem.peek(at, FUNC);
     if (func === CB.rcu_free_sheaf || func === CB.rcu_free_sheaf_nobarn) {
-      yield* sheafObjects(cpu, s, container_of(at, RCU_HEAD));
+      see_sheaf(cpu, s, container_of(at, RCU_HEAD), "call_rcu()", see);
     }
-    if (func === CB.kvfree_rcu_cb) yield less(at, head);
+    if (func === CB.kvfree_rcu_cb) see(less(at, head), "call_rcu()");
   }
 }
-function* sheafObjects(cpu: Cpu, s: Ptr<"kmem_cache">, sheaf: Ptr<"slab_sheaf">): Generator<Ptr> {
-  if (cpu.mem.peek(sheaf, SHEAF_CACHE) !== s) return;
-  for (let i = 0; i < cpu.mem.peek(sheaf, SIZE); i++) yield cpu.mem.peek(sheaf, element(SLOTS, i));
+function see_sheaf(cpu: Cpu, s: Ptr<"kmem_cache">, sheaf: Ptr<"slab_sheaf">, place: string, see: See): void {
+  const { mem } = cpu;
+  if (mem.peek(sheaf, SHEAF_CACHE) !== s) return;
+  for (let i = 0; i < mem.peek(sheaf, SIZE); i++) see(mem.peek(sheaf, element(SLOTS, i)), place);
 }
 
-/** Those of them that neither call_rcu() nor krc has got yet: what the first drains of a barrier are for. */
-export function* before_call_rcu(
-  cpu: Cpu,
-  s: Ptr<"kmem_cache">,
-  head: number,
-): Generator<readonly [object: Ptr, place: string]> {
+/** Objects that neither call_rcu() nor krc has got yet: what the first drains of a barrier are for. */
+export function see_before_call_rcu(cpu: Cpu, s: Ptr<"kmem_cache">, head: number, see: See): void {
   for (let id = 0; id < cpu.map.shape.cpus; id++) {
     const rcu_free = cpu.mem.peek(per_cpu_sheaves(cpu, s, id), RCU_FREE);
-    if (rcu_free !== NULL) yield* named(sheafObjects(cpu, s, rcu_free), "rcu_free");
-    yield* deferredObjects(cpu, s, id, head);
+    if (rcu_free !== NULL) see_sheaf(cpu, s, rcu_free, "rcu_free", see);
+    see_deferred(cpu, s, id, head, see);
   }
 }
 
@@ -136,19 +136,22 @@ export function* before_call_rcu(
  * @context Any, no CPU inside the allocator.
  */
 export function check_whereabouts(cpu: Cpu, s: Ptr<"kmem_cache">, users: readonly Ptr[], head: number): string[] {
-  const census = take_census(cpu, s);
-  const problems = [...census.problems];
-  const found = new Map<Ptr, string>();
-  for (const object of census.free) found.set(object, "a freelist");
-  for (const object of census.cached) found.set(object, "a sheaf");
+  const { free, cached, problems, total_objects } = take_census(cpu, s);
+  const elsewhere = new Map<Ptr, string>();
+  const placeOf = (object: Ptr): string | undefined =>
+    elsewhere.get(object) ?? (cached.has(object) ? "a sheaf" : free.has(object) ? "a freelist" : undefined);
   const see = (object: Ptr, place: string): void => {
-    const before = found.get(object);
+    const before = placeOf(object);
     if (before !== undefined) problems.push(`object 0x${object.toString(16)} is in ${before}, and also in ${place}`);
-    found.set(object, place);
+    elsewhere.set(object, place);
   };
   for (const object of users) see(object, "use");
-  for (const [object, place] of waiting(cpu, s, head)) if (is_object_of_cache(cpu, s, object)) see(object, place);
-  const lost = census.total_objects - found.size;
+  see_waiting(cpu, s, head, (object, place) => {
+    if (is_object_of_cache(cpu, s, object)) see(object, place);
+  });
+  let found = free.size + cached.size; // Nothing is in both, or the census has said so.
+  for (const object of elsewhere.keys()) if (!cached.has(object) && !free.has(object)) found++;
+  const lost = total_objects - found;
   if (lost > 0) problems.push(`${lost} objects are nowhere: not in use, not free, and waiting for nothing`);
   return problems;
 }

@@ -42,7 +42,7 @@ import {
 } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
 import { freeNolock, freeRcu, krcBarrier, pendingIsReady } from "./kit_frees.ts";
-import { before_call_rcu } from "./kit_whereabouts.ts";
+import { see_before_call_rcu } from "./kit_whereabouts.ts";
 
 /** The race with the repair, and without it. */
 function repair(repaired: Scenario, behaviour: number): readonly (Scenario | Loses)[] {
@@ -74,9 +74,9 @@ const nestedProducer: Scenario = {
         if (get(cpu, RETURNED) === NULL) return;
         const ours = get(cpu, RETURNED);
         deferred_work_barrier(cpu);
-        for (const [object, place] of before_call_rcu(cpu, cache(cpu), HEAD)) {
+        see_before_call_rcu(cpu, cache(cpu), HEAD, (object, place) => {
           if (object === ours) bug(cpu, `the NMI's object is on ${place} still: deferred_work_barrier() has missed it`);
-        }
+        });
       },
     ],
   ],

@@ -6,7 +6,7 @@
  * not begun or are done do not matter.
  */
 import { PAGE_SHIFT } from "../../../base/limits.ts";
-import { Page, PGTY_slab } from "../../../layout/page.ts";
+import { Page, PGTY_buddy, PGTY_slab } from "../../../layout/page.ts";
 import {
   FreePointer,
   KmemCache,
@@ -36,7 +36,7 @@ const {
   node: NODE,
   slab_list: SLAB_LIST,
 } = Slab.offset;
-const { compound_head: COMPOUND_HEAD } = Page.offset;
+const { compound_head: COMPOUND_HEAD, type: PAGE_TYPE, order: ORDER } = Page.offset;
 const {
   size: SIZE,
   offset: OFFSET,
@@ -72,11 +72,15 @@ export interface SlabCensus {
 
 /** All slabs of a cache, by the page array: whether linked anywhere or not. Pages of KFENCE are no slabs that count. */
 export function slabs_of_cache(cpu: Cpu, s: Ptr<"kmem_cache">): Set<Ptr<"slab">> {
+  const { mem, map } = cpu;
   const slabs = new Set<Ptr<"slab">>();
-  for (let pfn = 0; pfn < cpu.map.nrPages; pfn++) {
-    const slab = page_slab(pfn_to_page(cpu, pfn));
-    if (cpu.mem.peek(slab, TYPE) !== PGTY_slab || cpu.mem.peek(slab, SLAB_CACHE) !== s) continue;
-    if (!is_kfence_address(cpu, slab_address(cpu, slab))) slabs.add(slab);
+  for (let pfn = 0; pfn < map.nrPages; pfn++) {
+    const page = pfn_to_page(cpu, pfn);
+    const type = mem.peek(page, PAGE_TYPE);
+    if (type === PGTY_buddy) pfn += (1 << mem.peek(page, ORDER)) - 1; // A free block.
+    if (type !== PGTY_slab) continue;
+    const slab = page_slab(page);
+    if (mem.peek(slab, SLAB_CACHE) === s && !is_kfence_address(cpu, slab_address(cpu, slab))) slabs.add(slab);
   }
   return slabs;
 }
@@ -134,11 +138,11 @@ function check_slab(cpu: Cpu, s: Ptr<"kmem_cache">, slab: Ptr<"slab">, free: Set
       complain(`freelist holds 0x${object.toString(16)}, which is no object of it`);
       break;
     }
-    if (free.has(object)) {
+    const before = free.size;
+    if (free.add(object).size === before) {
       complain(`freelist is a ring at object ${index}`);
       break;
     }
-    free.add(object);
     length++;
     const slot = (object + mem.peek(s, OFFSET)) as Ptr<"free_pointer">;
     object = freelist_ptr(cpu, s, slot, mem.peek(slot, FP_NEXT));

@@ -140,11 +140,13 @@ class SheafWalk {
   }
 
   private object(object: Ptr, name: string): void {
-    const what = `${name}: object 0x${object.toString(16)}`;
-    if (this.cached.has(object)) this.complain(`${what} is in two sheaves`);
+    if (this.cached.has(object)) this.complainOf(object, name, "is in two sheaves");
     this.cached.add(object);
-    if (this.census.free.has(object)) this.complain(`${what} is on a freelist, too`);
-    if (!is_object_of_cache(this.cpu, this.s, object)) this.complain(`${what} is no object of the cache`);
+    if (this.census.free.has(object)) this.complainOf(object, name, "is on a freelist, too");
+    if (!is_object_of_cache(this.cpu, this.s, object)) this.complainOf(object, name, "is no object of the cache");
+  }
+  private complainOf(object: Ptr, name: string, what: string): void {
+    this.complain(`${name}: object 0x${object.toString(16)} ${what}`);
   }
   private complain(what: string): void {
     this.census.problems.push(what);
