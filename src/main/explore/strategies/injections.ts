@@ -43,10 +43,7 @@ export class Injections {
   /** Draws the next place from decision point number `at` on. */
   private drawPlace(at: number): void {
     const left = this.state[TO_PLACE];
-    const ahead = Math.max(left, this.state[LENGTH] - at);
-    let passed = 0;
-    while (passed < ahead - left && this.random.below(ahead - passed) >= left) passed++;
-    this.state[NEXT_PLACE] = at + passed;
+    this.state[NEXT_PLACE] = at + this.random.before(Math.max(left, this.state[LENGTH] - at), left);
   }
   /** False: everything has been placed, and from then on nothing was asked where it was the only question. */
   get couldGoOn(): boolean {

@@ -40,6 +40,18 @@ export class StoredRandom {
   below(n: number): number {
     return below(this.next(), n);
   }
+  /** Of `ahead` points, `chosen` are drawn at random: how many come before the first of them? */
+  before(ahead: number, chosen: number): number {
+    let x = this.state[RANDOM];
+    let passed = 0;
+    while (passed < ahead - chosen) {
+      x = xorshift32(x);
+      if (below(x, ahead - passed) < chosen) break;
+      passed++;
+    }
+    this.state[RANDOM] = x;
+    return passed;
+  }
   /** Uniform in [0, 1). */
   fraction(): number {
     return (this.next() >>> 0) / 4294967296;
