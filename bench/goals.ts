@@ -62,12 +62,14 @@ function goal(work: string, bench: string, threads: number, peer: string, limit:
   return { work, bench, threads, peer, limit, goal: `<= ${limit}` };
 }
 
-/** Schedules per second that the explorer is to reach, by PCT on one thread. */
+/** Schedules per second that the explorer is to reach, by PCT on one thread; of a folder, over all its scenarios. */
 const SPEED_GOALS = [
-  { scenario: "T28-T4", work: "explore, schedules per second, litmus size (187 steps)", least: 50_000 },
-  { scenario: "T28-T5", work: "the same, two updaters that wait (229 steps)", least: 50_000 },
-  { scenario: "nolock-on-kfree-rcu", work: "the same, kfree_rcu_nolock scenario (158 steps)", least: 5_000 },
-  { scenario: "full-sheaf-barrier-dfdrk-late", work: "the same, a whole barrier (3,100 steps)", least: 5_000 },
+  { name: "litmus", steps: 300, work: "explore, schedules per second, litmus tests", least: 50_000 },
+  { name: "T28-T4", steps: 300, work: "one of them, three CPUs (187 steps)", least: 50_000 },
+  { name: "T28-T5", steps: 300, work: "one of them, two updaters that wait (229 steps)", least: 50_000 },
+  { name: "races", steps: 4000, work: "the same, races", least: 5_000 },
+  { name: "nolock-on-kfree-rcu", steps: 4000, work: "one of them, kfree_rcu_nolock (158 steps)", least: 5_000 },
+  { name: "full-sheaf-barrier-dfdrk-late", steps: 4000, work: "one of them, a barrier (3,100 steps)", least: 5_000 },
 ] as const;
 
 const SOURCES: readonly Bench[] = [
@@ -110,17 +112,13 @@ export function goalLines(goals: readonly Goal[], comparisons: readonly Comparis
   });
 }
 
-async function exploreLines(ms: number): Promise<readonly string[]> {
+async function exploreLine({ name, steps, work, least }: (typeof SPEED_GOALS)[number], ms: number): Promise<string> {
   const script = path.join(import.meta.dirname, `explore_speed${path.extname(import.meta.filename)}`);
-  const names = SPEED_GOALS.map(({ scenario }) => scenario);
-  const args = ["--json", "--strategy", "pct", "--seconds", String(ms / 1000), ...names];
+  const args = ["--json", "--strategy", "pct", "--steps", String(steps), "--seconds", `${ms}ms`, name];
   const { stdout } = await promisify(execFile)(process.execPath, [script, ...args]);
   const speeds = JSON.parse(stdout) as readonly Speed[];
-  return SPEED_GOALS.map(({ scenario, work, least }) => {
-    const measured = speeds.find((speed) => speed.scenario === scenario)?.perSecond ?? NaN;
-    const verdict = measured >= least ? "met" : "missed";
-    return row(work, "", `>= ${least}`, String(Math.round(measured)), "", verdict);
-  });
+  const measured = speeds.find(({ scenario }) => scenario === name)?.perSecond ?? NaN;
+  return row(work, "", `>= ${least}`, String(Math.round(measured)), "", measured >= least ? "met" : "missed");
 }
 
 export const goals: Bench = {
@@ -128,10 +126,8 @@ export const goals: Bench = {
   question: "Are the goals met?",
   cases: () => casesOfGoals(GOALS),
   async conclude(comparisons, { ms }) {
-    return [
-      row("work", "peer", "goal", "measured", "CPU ratio", ""),
-      ...goalLines(GOALS, comparisons),
-      ...(await exploreLines(ms)),
-    ];
+    const lines = [row("work", "peer", "goal", "measured", "CPU ratio", ""), ...goalLines(GOALS, comparisons)];
+    for (const speedGoal of SPEED_GOALS) lines.push(await exploreLine(speedGoal, ms)); // One at a time: each is measured.
+    return lines;
   },
 };
