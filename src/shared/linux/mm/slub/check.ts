@@ -6,7 +6,7 @@
  * not begun or are done do not matter.
  */
 import { PAGE_SHIFT } from "../../../base/limits.ts";
-import { Page, PGTY_buddy, PGTY_slab } from "../../../layout/page.ts";
+import { MAX_PAGE_ORDER, Page, PGTY_buddy, PGTY_slab } from "../../../layout/page.ts";
 import {
   FreePointer,
   KmemCache,
@@ -77,7 +77,7 @@ export function slabs_of_cache(cpu: Cpu, s: Ptr<"kmem_cache">): Set<Ptr<"slab">>
   for (let pfn = 0; pfn < map.nrPages; pfn++) {
     const page = pfn_to_page(cpu, pfn);
     const type = mem.peek(page, PAGE_TYPE);
-    if (type === PGTY_buddy) pfn += (1 << mem.peek(page, ORDER)) - 1; // A free block.
+    if (type === PGTY_buddy) pfn += (1 << Math.min(mem.peek(page, ORDER), MAX_PAGE_ORDER)) - 1; // A free block.
     if (type !== PGTY_slab) continue;
     const slab = page_slab(page);
     if (mem.peek(slab, SLAB_CACHE) === s && !is_kfence_address(cpu, slab_address(cpu, slab))) slabs.add(slab);
