@@ -27,7 +27,7 @@ const DEFAULT_NAMES = ["llist-push-push-drain", "T2", "nolock-on-kfree-rcu"];
 
 interface Options {
   readonly names: readonly string[];
-  /** How long each scenario is measured under each strategy. */
+  /** How long each scenario is measured under each strategy, after as long a warm-up. */
   readonly ms: number;
   readonly strategies: readonly StrategyName[];
   /** The hand-over engine too. */
@@ -143,6 +143,7 @@ async function measureScenario(name: string, { strategies, ms, workers }: Option
   say(HEAD);
   const speeds: Speed[] = [];
   for (const strategy of strategies) {
+    measure(subject, strategy, ms);
     const measured = measure(subject, strategy, ms);
     speeds.push({ scenario: name, strategy, perSecond: perSecond(measured) });
     say(line(strategy, measured));
@@ -159,7 +160,7 @@ async function measureFolder(folder: Folder, strategy: StrategyName, options: Op
   for (const entry of await catalogued(folder)) {
     if (entry.happens) continue;
     const subject = learned(entry);
-    const { steps, schedules } = measure(subject, strategy, ms / 10);
+    const { steps, schedules } = measure(subject, strategy, ms);
     if (steps / schedules > mostSteps) continue;
     const measured = measure(subject, strategy, ms);
     speeds.push({ scenario: entry.name, strategy, perSecond: perSecond(measured) });
