@@ -19,7 +19,7 @@ import { STAT } from "../../shared/layout/slab_stat.ts";
 import { kmem_cache_destroy } from "../../shared/linux/mm/kvfree_rcu/destroy.ts";
 import { kmem_cache_create } from "../../shared/linux/mm/slub/cache.ts";
 import { take_census } from "../../shared/linux/mm/slub/check_sheaves.ts";
-import { kfree, kmalloc, kmem_cache_free } from "../../shared/linux/mm/slub/kmalloc.ts";
+import { kfree, kmalloc } from "../../shared/linux/mm/slub/kmalloc.ts";
 import { kfree_nolock, kmalloc_nolock } from "../../shared/linux/mm/slub/nolock.ts";
 import { this_cpu_sheaves } from "../../shared/linux/mm/slub/pcs.ts";
 import { kmalloc_cache, kmalloc_slab, KMALLOC_NORMAL } from "../../shared/linux/mm/slub/size_class.ts";
@@ -29,9 +29,9 @@ import { probabilityWord } from "../settings.ts";
 import { get, type Operation, type Scenario, set } from "../explore/scenario.ts";
 import { raiseIrq } from "../kit/interrupts.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
-import { alloc, cache, CAPACITY, FIRST_WORD, makeCache, makeThings, put, race, take } from "./kit.ts";
+import { cache, CAPACITY, FIRST_WORD, makeCache, makeThings, put, race, take } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
-import { freeRcu } from "./kit_frees.ts";
+import { allocate, free, freeRcu } from "./kit_frees.ts";
 import { exhaustMemory, fillSheaves, putEmptySheaf } from "./kit_sheaves.ts";
 
 const { main: MAIN, rcu_free: RCU_FREE } = SlubPercpuSheaves.offset;
@@ -41,18 +41,10 @@ const SIZE = 1024;
 const SIZE_CAPACITY = 2;
 const FIRST_GOT = 8;
 
-const allocate =
+const kmallocAs =
   (i: number): Operation =>
   (cpu) =>
     put(cpu, i, kmalloc(cpu, SIZE, GFP_ATOMIC));
-const allocateThing =
-  (i: number): Operation =>
-  (cpu) =>
-    put(cpu, i, alloc(cpu));
-const free =
-  (i: number): Operation =>
-  (cpu) =>
-    kmem_cache_free(cpu, cache(cpu), take(cpu, i));
 /** Word: the cache to be destroyed. */
 const DOOMED = FIRST_WORD;
 /** The main sheaf of CPU 0, whose program has ended. */
@@ -74,7 +66,7 @@ const nolockAlloc = {
   name: "nolock-alloc-list-lock",
   summary: "kmalloc_nolock() in an NMI at every step of a kmalloc() that refills a sheaf",
   setup: (cpu) => makeThings(cpu, kmalloc_slab(cpu, SIZE, 0), 2 * SIZE_CAPACITY),
-  cpus: [[allocate(FIRST_GOT)]],
+  cpus: [[kmallocAs(FIRST_GOT)]],
   nmi: (cpu) => put(cpu, FIRST_GOT + 1, kmalloc_nolock(cpu, SIZE, 0, NUMA_NO_NODE)),
   check: accounted,
   steps: 5_000, // Some 300 are enough; who tries for ever takes them all.
@@ -119,7 +111,7 @@ export default [
     name: "refill-atomic",
     summary: "an allocation that may not block, from empty sheaves: the next ones find objects there",
     setup: (cpu) => makeThings(cpu, makeCache(cpu), 0),
-    cpus: [[allocateThing(0)]],
+    cpus: [[allocate(0)]],
     check: (cpu) => {
       const size = mainSize(cpu);
       return size === CAPACITY - 1 ? accounted(cpu) : `the main sheaf has ${size} objects, not ${CAPACITY - 1}`;
@@ -135,7 +127,7 @@ export default [
       for (let i = 0; i < 2 * SIZE_CAPACITY; i++) kfree(cpu, take(cpu, i));
       putEmptySheaf(cpu);
     },
-    cpus: [[(cpu) => kfree_nolock(cpu, take(cpu, FIRST_GOT))], [allocate(FIRST_GOT + 1)]],
+    cpus: [[(cpu) => kfree_nolock(cpu, take(cpu, FIRST_GOT))], [kmallocAs(FIRST_GOT + 1)]],
     check: accounted,
     kernel: NO_GRACE_PERIODS,
   }),
@@ -144,14 +136,14 @@ export default [
     summary: "allocations that refill their sheaf, with trylocks that fail for no reason",
     globals: { spurious: probabilityWord(0.5) },
     setup: (cpu) => makeThings(cpu, makeCache(cpu), 0),
-    cpus: [Array.from({ length: 12 }, (_, i) => allocateThing(i))],
+    cpus: [Array.from({ length: 12 }, (_, i) => allocate(i))],
     check: accounted,
     kernel: NO_GRACE_PERIODS,
   }),
   race({
     name: "kmalloc-sheaves-once",
     summary: "boot: kmalloc caches that several types share get one set of sheaves",
-    cpus: [[allocate(0)]],
+    cpus: [[kmallocAs(0)]],
     check: sheavesOfBuckets,
     kernel: NO_GRACE_PERIODS,
   }),

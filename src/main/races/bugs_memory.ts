@@ -12,19 +12,15 @@ import { __GFP_MEMALLOC, __GFP_NOMEMALLOC, GFP_KERNEL, GFP_NOWAIT } from "../../
 import { ObjectArray, SL_pfmemalloc, Slab } from "../../shared/layout/slab.ts";
 import { kmem_cache_free_bulk } from "../../shared/linux/mm/slub/bulk_free.ts";
 import { PCS_BATCH_MAX } from "../../shared/linux/mm/slub/flush.ts";
-import {
-  kmalloc,
-  kmem_cache_alloc,
-  kmem_cache_alloc_node,
-  kmem_cache_free,
-} from "../../shared/linux/mm/slub/kmalloc.ts";
+import { kmalloc, kmem_cache_alloc, kmem_cache_alloc_node } from "../../shared/linux/mm/slub/kmalloc.ts";
 import { lock_node, unlock_node } from "../../shared/linux/mm/slub/partial.ts";
 import { get_node, numa_node_id, virt_to_slab } from "../../shared/linux/mm/slub/slab.ts";
 import { element, NULL, type Ptr } from "../../shared/mem/struct.ts";
 import { get, type Operation, set } from "../explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
-import { alloc, cache, FIRST_WORD, makeCache, makeThings, put, race, take } from "./kit.ts";
+import { alloc, cache, FIRST_WORD, makeCache, makeThings, put, race } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
+import { free } from "./kit_frees.ts";
 
 const { slots: SLOTS } = ObjectArray.offset;
 /** A page for each slab of things, some of them for emergencies. */
@@ -83,7 +79,7 @@ export default [
       exhaustCommonMemory(cpu);
       allocFromReserve(cpu);
     },
-    cpus: [[(cpu) => kmem_cache_free(cpu, cache(cpu), take(cpu, 0)), allocAsAnybody]],
+    cpus: [[free(0), allocAsAnybody]],
     check: accounted,
     kernel: NO_GRACE_PERIODS,
   }),

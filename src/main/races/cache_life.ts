@@ -20,7 +20,7 @@ import { NULL, type Ptr } from "../../shared/mem/struct.ts";
 import { get, set, type Operation, type Scenario } from "../explore/scenario.ts";
 import { cache, FIRST_THING, FIRST_WORD, loses, makeCache, makeThings, race, take, type ThingPtr } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
-import { slabFree } from "./kit_frees.ts";
+import { free, slabFree } from "./kit_frees.ts";
 
 const { slab_cache: SLAB_CACHE } = Slab.offset;
 const { refcount: REFCOUNT, alive: ALIVE, min_partial: MIN_PARTIAL } = KmemCache.offset;
@@ -63,10 +63,6 @@ const destroy: Operation = (cpu) => void kmem_cache_destroy(cpu, cache(cpu));
 /** With kmalloc caches things would be merged, too, but for this flag. */
 const FLAGS = SLAB_RECLAIM_ACCOUNT;
 const create_alias = (cpu: Cpu): Ptr<"kmem_cache"> => kmem_cache_create(cpu, "alias", 60, { flags: FLAGS });
-const free =
-  (i: number): Operation =>
-  (cpu) =>
-    kmem_cache_free(cpu, cache(cpu), take(cpu, i));
 /** Creates an alias, uses and destroys it. */
 const alias_life: Operation = (cpu) => {
   const s = create_alias(cpu);

@@ -1,4 +1,4 @@
-/** The ways in which races free their things, and what makes krc move. */
+/** The ways in which races allocate and free their things, and what makes krc move. */
 import { local_irq_restore, local_irq_save } from "../../shared/cpu/context.ts";
 import { this_cpu_ptr, type Cpu } from "../../shared/cpu/cpu.ts";
 import { oracle_barrier_begin, oracle_barrier_end } from "../../shared/cpu/oracle.ts";
@@ -14,13 +14,14 @@ import { kfree_rcu } from "../../shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
 import { kfree_rcu_nolock } from "../../shared/linux/mm/kvfree_rcu/nolock.ts";
 import { __slab_free } from "../../shared/linux/mm/slub/free.ts";
 import { slab_free_hook } from "../../shared/linux/mm/slub/hooks.ts";
+import { kmem_cache_free } from "../../shared/linux/mm/slub/kmalloc.ts";
 import { this_cpu_sheaves } from "../../shared/linux/mm/slub/pcs.ts";
 import { virt_to_slab } from "../../shared/linux/mm/slub/slab.ts";
 import { rcu_get_root, rcu_state } from "../../shared/linux/rcu/rcu_node.ts";
 import { local_lock, local_unlock } from "../../shared/linux/sync/local_lock.ts";
 import { embedded, NULL } from "../../shared/mem/struct.ts";
 import type { Operation } from "../explore/scenario.ts";
-import { cache, HEAD, take } from "./kit.ts";
+import { alloc, cache, HEAD, put, take } from "./kit.ts";
 
 const { krc: KRC } = PerCpu.offset;
 const { monitor_work: MONITOR_WORK, head_gp_snap: HEAD_GP_SNAP } = KfreeRcuCpu.offset;
@@ -30,6 +31,14 @@ const { gp_seq: GP_SEQ } = RcuNode.offset;
 const { gp_seq_polled: GP_SEQ_POLLED } = RcuState.offset;
 const { lock: LOCK } = SlubPercpuSheaves.offset;
 
+export const allocate =
+  (i: number): Operation =>
+  (cpu) =>
+    put(cpu, i, alloc(cpu));
+export const free =
+  (i: number): Operation =>
+  (cpu) =>
+    kmem_cache_free(cpu, cache(cpu), take(cpu, i));
 /** kfree_rcu_nolock() of thing `i`, unless that has been done. */
 export function freeNolock(cpu: Cpu, i: number): void {
   const thing = take(cpu, i);

@@ -4,20 +4,11 @@
  *
  * CPU 0's sheaves bring its operation to the window; CPU 1's are what it finds there, in each state that the code tells apart.
  */
-import { kmem_cache_free } from "../../shared/linux/mm/slub/kmalloc.ts";
 import type { Operation, Scenario } from "../explore/scenario.ts";
-import { alloc, cache, CAPACITY, makeCache, makeThings, put, race, take, THINGS } from "./kit.ts";
+import { CAPACITY, makeCache, makeThings, race, THINGS } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
-import { freeRcu, slabFree } from "./kit_frees.ts";
+import { allocate, free, freeRcu, slabFree } from "./kit_frees.ts";
 
-const allocate =
-  (i: number): Operation =>
-  (cpu) =>
-    put(cpu, i, alloc(cpu));
-const free =
-  (i: number): Operation =>
-  (cpu) =>
-    kmem_cache_free(cpu, cache(cpu), take(cpu, i));
 /** Runs `operations` on CPU 1 while nothing else runs. */
 const onOther =
   (operations: readonly Operation[]): Operation =>

@@ -14,11 +14,10 @@ import { callbackId, type Operation, type Scenario } from "../explore/scenario.t
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
 import { alloc, at, cache, CAPACITY, FIRST_WORD, HEAD, makeCache, makeThings, race, take } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
-import { freeRcu, insideSheafLock, monitorIsDue, nmiFrees, slabFree } from "./kit_frees.ts";
+import { free, freeRcu, insideSheafLock, monitorIsDue, nmiFrees, slabFree } from "./kit_frees.ts";
 
 /** The thing that the NMI frees. */
 const LAST = 15;
-const free = (i: number) => (cpu: Cpu) => kmem_cache_free(cpu, cache(cpu), take(cpu, i));
 const each =
   (count: number, operation: (i: number) => Operation): Operation =>
   (cpu) => {

@@ -3,25 +3,16 @@
  * task that holds the sheaf lock can be preempted, so that the other finds it taken, and trylocks fail that cannot fail
  * elsewhere (rt-). Spec slub 2.2, 9. An NMI frees on top of whoever runs.
  */
-import { kmem_cache_free } from "../../shared/linux/mm/slub/kmalloc.ts";
 import { kfree_nolock } from "../../shared/linux/mm/slub/nolock.ts";
 import type { Operation, Scenario } from "../explore/scenario.ts";
-import { alloc, cache, makeCache, makeThings, put, race, take } from "./kit.ts";
+import { makeCache, makeThings, race, take } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
-import { freeNolock, freeRcu } from "./kit_frees.ts";
+import { allocate, free, freeNolock, freeRcu } from "./kit_frees.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
 
 /** Things there are at first. Their sheaf is empty then, and so is the barn. */
 const COUNT = 8;
 const GOT = 12;
-const allocates =
-  (i: number): Operation =>
-  (cpu) =>
-    put(cpu, i, alloc(cpu));
-const frees =
-  (i: number): Operation =>
-  (cpu) =>
-    kmem_cache_free(cpu, cache(cpu), take(cpu, i));
 const freesNolock =
   (i: number): Operation =>
   (cpu) =>
@@ -34,19 +25,19 @@ const freesRcuNolock =
 const shapes: Readonly<Record<string, Pick<Scenario, "summary" | "cpus" | "tasks" | "nmi">>> = {
   "alloc-alloc": {
     summary: "two tasks of a CPU allocate from an empty sheaf",
-    cpus: [[allocates(GOT)]],
-    tasks: [{ cpu: 0, program: [allocates(GOT + 1)] }],
+    cpus: [[allocate(GOT)]],
+    tasks: [{ cpu: 0, program: [allocate(GOT + 1)] }],
   },
   "free-free": {
     summary: "two tasks of a CPU free into a sheaf that gets full, and an NMI frees on top",
-    cpus: [[frees(0), frees(1), frees(2)]],
-    tasks: [{ cpu: 0, program: [frees(3), frees(4), frees(5)] }],
+    cpus: [[free(0), free(1), free(2)]],
+    tasks: [{ cpu: 0, program: [free(3), free(4), free(5)] }],
     nmi: freesNolock(6),
   },
   "alloc-free": {
     summary: "one task of a CPU frees what the other could allocate",
-    cpus: [[frees(0), allocates(GOT), frees(1)]],
-    tasks: [{ cpu: 0, program: [frees(2), allocates(GOT + 1), freesNolock(3)] }],
+    cpus: [[free(0), allocate(GOT), free(1)]],
+    tasks: [{ cpu: 0, program: [free(2), allocate(GOT + 1), freesNolock(3)] }],
   },
   "kfree-rcu": {
     summary: "two tasks of a CPU and an NMI fill its rcu_free sheaf",
