@@ -62,28 +62,16 @@ export function init_further_task(mem: Memory, map: MachineMap, id: number): voi
 }
 
 type AttachableMemory = Memory & { attach(sink: InterruptSink): void };
+/** As Cpu's constructor takes them. */
+type Attached = [mem: AttachableMemory, map: MachineMap, id: number, spinBound: number, oracle: Oracle, index?: number];
 
-/** The Cpu of this thread, with its interrupts connected. @param index  of the task, if the CPU has several. */
-export function attachCpu(
-  mem: AttachableMemory,
-  map: MachineMap,
-  id: number,
-  spinBound: number,
-  oracle: Oracle,
-  index = 0,
-): Cpu {
-  return connect(mem, new Cpu(mem, map, id, spinBound, oracle, index));
+/** The Cpu of this thread, with its interrupts connected. */
+export function attachCpu(...args: Attached): Cpu {
+  return connect(args[0], new Cpu(...args));
 }
 /** The same for a thread that has no other Cpu as long as it lives: onlyCpu(). */
-export function attachOnlyCpu(
-  mem: AttachableMemory,
-  map: MachineMap,
-  id: number,
-  spinBound: number,
-  oracle: Oracle,
-  index = 0,
-): Cpu {
-  return connect(mem, onlyCpu(new Cpu(mem, map, id, spinBound, oracle, index)));
+export function attachOnlyCpu(...args: Attached): Cpu {
+  return connect(args[0], onlyCpu(new Cpu(...args)));
 }
 function connect(mem: AttachableMemory, cpu: Cpu): Cpu {
   mem.attach({
