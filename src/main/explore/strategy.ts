@@ -37,6 +37,8 @@ export interface DecisionPoint {
   /** The state of the machine as two 32-bit hashes; only for strategies that want it. */
   readonly hash1: number;
   readonly hash2: number;
+  /** For quiet() only: lanes of the running one's CPU, which may or may not be able to run at each point from here. */
+  readonly rivals: readonly number[];
 }
 
 /** What an access does to its word. */
@@ -63,10 +65,10 @@ export interface Strategy {
   choose(point: DecisionPoint): number;
   /**
    * After choose() let the lane go on: at how many decision points from here it would do so again, as long as what else
-   * could run stays the same. The engine does not ask there.
+   * could run stays the same but for point.rivals. The engine does not ask there.
    * @param pending  it may take interrupts here that are pending, and may or may not at those points.
    */
-  quiet?(pending: boolean): number;
+  quiet?(point: DecisionPoint, pending: boolean): number;
   /** So many decision points went by without a question. */
   passed?(points: number): void;
   /** The execution is over. @param points  decision points it had. @param learned  true if new words became shared. */

@@ -71,6 +71,7 @@ class Decision {
   count = 0;
   migrates = false;
   point = 0;
+  readonly rivals: number[] = [];
   hash1 = 0;
   hash2 = 0;
 
@@ -141,13 +142,28 @@ export abstract class Decider extends Execution {
   /**
    * Does what can happen stay as it is until endQuiet()? A spinning lane may go on after any store, buffered stores are
    * choices of their own, and so are named points if NMIs hit there only. Where a lane has just arrived others were not
-   * offered. What else there is, pending bits, blocked lanes, contexts, does not change behind the scheduler's back.
+   * offered. What else there is, pending bits, blocked lanes, contexts, does not change behind the scheduler's back; but
+   * whether other tasks of the same CPU could run does, and the strategy is told of those.
    */
   private mayBeQuiet(lane: Lane, blocked: boolean): boolean {
-    if (blocked || lane.s[L_ARRIVED] !== 0 || this.hasTasks) return false;
+    if (blocked || lane.s[L_ARRIVED] !== 0) return false;
+    if (this.hasTasks && !this.isAPointWithoutRivals(lane)) return false;
     if (this.limits.model !== "sc" || this.limits.nmiPoints !== undefined) return false;
     for (const other of this.lanes) if (other.s[L_BLOCKED] === BLOCKED_RELAX) return false;
     return true;
+  }
+  /** Lists the other tasks of the lane's CPU. @returns true if there is a choice whatever becomes of them. */
+  private isAPointWithoutRivals(lane: Lane): boolean {
+    const { decision } = this;
+    decision.rivals.length = 0;
+    for (const other of this.lanes) if (other.cpu === lane.cpu && other !== lane) decision.rivals.push(other.id);
+    if ((this.words[lane.pending] & P_RESCHED) !== 0) return false; // It can be taken where they could run.
+    for (let i = 1; i < decision.count; i++) {
+      const id = decision.lanes[i];
+      const staysAChoice = id < 0 ? decision.choices[i] < IRQ : this.lanes[id].cpu !== lane.cpu;
+      if (staysAChoice) return true;
+    }
+    return false;
   }
   private ask(lane: Lane, blocked: boolean, point: number, irqs: number): number {
     const { decision } = this;
@@ -165,8 +181,8 @@ export abstract class Decider extends Execution {
     const choice = decision.choices[index];
     if (index !== 0) this.recordPick(lane, choice);
     else if (strategy.quiet !== undefined && this.mayBeQuiet(lane, blocked)) {
-      if (irqs === 0) this.beQuiet(strategy.quiet(false));
-      else if (this.offersAll(lane, irqs)) this.beQuiet(strategy.quiet(true));
+      if (irqs === 0) this.beQuiet(strategy.quiet(decision, false));
+      else if (this.offersAll(lane, irqs)) this.beQuiet(strategy.quiet(decision, true));
     }
     return choice;
   }

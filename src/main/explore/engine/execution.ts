@@ -111,7 +111,7 @@ export abstract class Execution {
   abstract readonly lanes: readonly Lane[];
   abstract readonly cpus: readonly Cpu[];
   /** Told of everything, if there is one. */
-  recorder: Recorder | undefined;
+  recorder: Recorder | undefined = undefined;
   readonly limits: Limits;
   protected readonly maxSteps: number;
   /** Somebody wants to be told of accesses. */
@@ -119,7 +119,7 @@ export abstract class Execution {
   /** Set-up and check: no scheduling. */
   solo = true;
   protected readonly programs: Programs;
-  protected strategy: Strategy | undefined;
+  protected strategy: Strategy | undefined = undefined;
   /** Programs that have an operation. */
   private readonly programCount: number;
   protected everyAccess = false;

@@ -256,12 +256,11 @@ export class Lane {
     this.s[L_BLOCKED] = OFF_CPU;
     this.s[L_NEXT_WORD] = -1;
   }
-  /** The CPU has come back to it. @returns a hash of what the slot is like now. */
-  noteReturn(): number {
+  /** The CPU has come back to it. */
+  noteReturn(): void {
     const { words, slot, savedSlot } = this;
     const copy = (this.returns[this.returned++] ??= new Int32Array(savedSlot.length));
     for (let i = 0; i < copy.length; i++) copy[i] = words[slot + i];
-    return this.hashOfSlot();
   }
   /** The same in a rebuild. */
   repeatReturn(): void {
@@ -367,7 +366,8 @@ export class Lane {
     }
   }
 
-  private hashOfSlot(): number {
+  /** Of what the slot is like now. */
+  hashOfSlot(): number {
     let h = 0;
     for (let i = 0; i < this.savedSlot.length; i++) h ^= hashWord1(i, this.words[this.slot + i]);
     return h;

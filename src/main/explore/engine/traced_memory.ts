@@ -314,7 +314,8 @@ export class TracedMemory implements Memory {
       return;
     }
     this.scheduler.leaveCpu(this.lane, own !== 0);
-    this.lane.log.push(keyOf(SWITCHED, 0), this.lane.noteReturn(), next);
+    this.lane.noteReturn();
+    this.lane.log.push(keyOf(SWITCHED, 0), this.memory.hashing ? this.lane.hashOfSlot() : 0, next);
   }
   migrate(_inOperation: boolean): number {
     if (this.rebuilding && this.replayed(MIGRATED, 0, 0)) {

@@ -40,8 +40,9 @@ export class Pct extends Sampler {
     }
     return priorities.highest(point);
   }
-  quiet(): number {
-    const { state, depth } = this;
+  quiet(point: DecisionPoint): number {
+    const { state, priorities, depth } = this;
+    if (!priorities.areBelow(point.rivals, point.lane)) return 0;
     let next = NEVER;
     for (let i = 1; i < depth; i++) if (state[CHANGES + i] >= state[AT]) next = Math.min(next, state[CHANGES + i]);
     return this.quietUntil(next);

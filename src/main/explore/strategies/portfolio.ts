@@ -70,8 +70,8 @@ export class Portfolio implements Strategy {
   choose(point: DecisionPoint): number {
     return this.current.choose(point);
   }
-  quiet(pending: boolean): number {
-    return this.current.quiet?.(pending) ?? 0;
+  quiet(point: DecisionPoint, pending: boolean): number {
+    return this.current.quiet?.(point, pending) ?? 0;
   }
   passed(points: number): void {
     this.current.passed?.(points);

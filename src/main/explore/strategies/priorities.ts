@@ -55,6 +55,15 @@ export class Priorities {
     if (this.state[slot] === NOT_DRAWN) this.state[slot] = 1 + (this.random.next() >>> 2);
     return this.state[slot];
   }
+  /** Are these lanes known to have a lower priority than `lane`? */
+  areBelow(lanes: readonly number[], lane: number): boolean {
+    const { state } = this;
+    for (const each of lanes) {
+      const priority = state[OWN + each];
+      if (priority === NOT_DRAWN || priority >= state[OWN + lane]) return false;
+    }
+    return true;
+  }
   /** Gives choice number i the priority `value`, which is negative: below all that are drawn. */
   lower(point: DecisionPoint, i: number, value: number): void {
     const slot = slotOf(point, i);

@@ -56,7 +56,7 @@ export class RandomWalk extends Sampler {
     }
     return point.blocked ? anyRun(point, 0, this.random) : 0;
   }
-  quiet(pending: boolean): number {
+  quiet(_point: DecisionPoint, pending: boolean): number {
     if (pending) return 0; // It draws anew whether one is taken.
     return this.quietUntil(this.state[LEAVE]);
   }

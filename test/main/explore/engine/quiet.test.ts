@@ -21,6 +21,11 @@ const NAMES = [
   "llist-push-push-drain",
   "nolock-on-kfree-rcu",
   "drains-full-sheaf-dfdrk-late",
+  "T28-T27",
+  "E16",
+  "preempt-kfree-rcu",
+  "rt-free-free",
+  "migrate-kfree-rcu-some",
 ];
 const EXECUTIONS = 60;
 

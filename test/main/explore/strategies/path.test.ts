@@ -4,7 +4,7 @@ import { Path } from "../../../../src/main/explore/strategies/path.ts";
 import type { DecisionPoint } from "../../../../src/main/explore/strategy.ts";
 
 const point = (count: number): DecisionPoint => {
-  const none = { lane: 0, access: 0, blocked: false, point: 0, hash1: 0, hash2: 0 };
+  const none = { lane: 0, access: 0, blocked: false, point: 0, hash1: 0, hash2: 0, rivals: [] };
   return { ...none, choices: [], lanes: [], words: [], effects: [], count };
 };
 

@@ -214,7 +214,15 @@ export function execute(toy: Toy, strategy: Strategy, before: (n: number) => Str
     if (!blocked && s.pending & (1 << current)) offer(IRQ, -1, undefined);
     let index = 0;
     if (choices.length > 1) {
-      const state = { lane: current, access: access[current], blocked, point: 0, hash1: hashed(1), hash2: hashed(2) };
+      const state = {
+        lane: current,
+        access: access[current],
+        blocked,
+        point: 0,
+        hash1: hashed(1),
+        hash2: hashed(2),
+        rivals: [],
+      };
       const point: DecisionPoint = { ...state, choices, lanes, words, effects, count: choices.length };
       index = before(picks.length).choose(point);
       picks.push(index);
