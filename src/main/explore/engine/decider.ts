@@ -56,6 +56,8 @@ export const FORCED_INTERRUPTS = P_ANY_NMI | P_IRQ_WORK;
 /** Of how many of a CPU's buffered stores the schedule may choose one to drain. */
 const DRAINABLE = 6;
 
+const NO_RIVALS: readonly number[] = [];
+
 /** Thrown through all lanes when the strategy knows the rest. */
 export const PRUNED = signal();
 
@@ -71,7 +73,7 @@ class Decision {
   count = 0;
   migrates = false;
   point = 0;
-  readonly rivals: number[] = [];
+  rivals: readonly number[] = [];
   hash1 = 0;
   hash2 = 0;
 
@@ -152,11 +154,10 @@ export abstract class Decider extends Execution {
     for (const other of this.lanes) if (other.s[L_BLOCKED] === BLOCKED_RELAX) return false;
     return true;
   }
-  /** Lists the other tasks of the lane's CPU. @returns true if there is a choice whatever becomes of them. */
+  /** Is there a choice whatever becomes of other tasks of the lane's CPU? */
   private isAPointWithoutRivals(lane: Lane): boolean {
     const { decision } = this;
-    decision.rivals.length = 0;
-    for (const other of this.lanes) if (other.cpu === lane.cpu && other !== lane) decision.rivals.push(other.id);
+    if (this.limits.migrations > 0) return false; // Who they are changes.
     if ((this.words[lane.pending] & P_RESCHED) !== 0) return false; // It can be taken where they could run.
     for (let i = 1; i < decision.count; i++) {
       const id = decision.lanes[i];
@@ -181,6 +182,7 @@ export abstract class Decider extends Execution {
     const choice = decision.choices[index];
     if (index !== 0) this.recordPick(lane, choice);
     else if (strategy.quiet !== undefined && this.mayBeQuiet(lane, blocked)) {
+      decision.rivals = lane.task === undefined ? NO_RIVALS : lane.task.rivals;
       if (irqs === 0) this.beQuiet(strategy.quiet(decision, false));
       else if (this.offersAll(lane, irqs)) this.beQuiet(strategy.quiet(decision, true));
     }

@@ -51,8 +51,9 @@ export function lanesOf(
   further: readonly number[],
 ): readonly Lane[] {
   const nr = map.shape.cpus;
+  const cpus = state.lanes.map((_, id) => (id < nr ? id : further[id - nr]));
   return state.lanes.map((s, id) => {
-    const cpu = id < nr ? id : further[id - nr];
+    const cpu = cpus[id];
     const section = map.section(cpu);
     const slot = embedded(section, SLOT);
     const isFurther = id >= nr;
@@ -60,6 +61,7 @@ export function lanesOf(
       task: embedded(slot, isFurther ? FURTHER : MAIN),
       current: (slot + CURRENT) >> 2,
       further: isFurther,
+      rivals: cpus.flatMap((each, other) => (each === cpu && other !== id ? [other] : [])),
     };
     const several = further.includes(cpu) ? task : undefined;
     return new Lane(id, s, words, cpu, slot, embedded(section, PENDING), several);

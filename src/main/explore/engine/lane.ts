@@ -63,6 +63,8 @@ export interface LaneTask {
   readonly current: number;
   /** False: its CPU runs nothing else, or this is the task that it begins with. */
   readonly further: boolean;
+  /** Lanes of the other tasks of its CPU, before anybody migrates. */
+  readonly rivals: readonly number[];
 }
 
 /** A CPU's number, and word indices of its slot and its pending word. */
@@ -110,7 +112,11 @@ export class Lane {
   private readonly watched = new Map<number, number>();
   private readonly words: Int32Array;
   private slot: number;
-  private readonly savedSlot: Int32Array;
+  /** Its slot at the last checkpoint: one of the two below. */
+  private savedSlot: Int32Array;
+  /** As at the start of every execution; undefined before the first. */
+  private firstSlot: Int32Array | undefined = undefined;
+  private readonly laterSlot: Int32Array;
   /** The slot as it was when the CPU came back to this task; one for each SWITCHED in the log. */
   private readonly returns: Int32Array[] = [];
   private returned = 0;
@@ -148,7 +154,8 @@ export class Lane {
     this.cpu = cpu;
     this.task = task;
     const size = task === undefined ? CpuSlot.offset.further_task : CpuSlot.size;
-    this.savedSlot = new Int32Array(size >> 2);
+    this.laterSlot = new Int32Array(size >> 2);
+    this.savedSlot = this.laterSlot;
     this.present = new Int32Array(task === undefined ? 0 : size >> 2);
     this.s = s;
     this.words = words;
@@ -203,7 +210,9 @@ export class Lane {
     this.setLevel(0);
     this.unblock();
     if (this.task?.further === true) s[L_BLOCKED] = OFF_CPU;
-    this.checkpoint();
+    this.startOver();
+    this.firstSlot ??= this.words.slice(this.slot, this.slot + this.laterSlot.length);
+    this.savedSlot = this.firstSlot;
   }
   /** Its program begins, or goes on with the next operation. */
   begin(): void {
@@ -215,6 +224,13 @@ export class Lane {
   }
   /** The end of an outermost operation. */
   checkpoint(): void {
+    this.startOver();
+    const { laterSlot, slot, words } = this;
+    for (let i = 0; i < laterSlot.length; i++) laterSlot[i] = words[slot + i];
+    this.savedSlot = laterSlot;
+  }
+  /** From where it stands now it will be executed again. */
+  private startOver(): void {
     this.log.clear();
     this.returned = 0;
     this.migrated = 0;
@@ -223,7 +239,6 @@ export class Lane {
     this.s[L_BEGUN] = 0;
     this.s[L_NEXT_WORD] = -1;
     this.turnStart = 0;
-    for (let i = 0; i < this.savedSlot.length; i++) this.savedSlot[i] = this.words[this.slot + i];
     this.slotHashed = false;
     this.hash1 = 0;
     this.hash2 = 0;

@@ -58,8 +58,8 @@ export class Priorities {
   /** Are these lanes known to have a lower priority than `lane`? */
   areBelow(lanes: readonly number[], lane: number): boolean {
     const { state } = this;
-    for (const each of lanes) {
-      const priority = state[OWN + each];
+    for (let i = 0; i < lanes.length; i++) {
+      const priority = state[OWN + lanes[i]];
       if (priority === NOT_DRAWN || priority >= state[OWN + lane]) return false;
     }
     return true;

@@ -42,6 +42,8 @@ export class StoredRandom {
   }
   /** Of `ahead` points, `chosen` are drawn at random: how many come before the first of them? */
   before(ahead: number, chosen: number): number {
+    if (chosen === 0) return ahead;
+    if (chosen === 1) return this.below(ahead);
     let x = this.state[RANDOM];
     let passed = 0;
     while (passed < ahead - chosen) {
