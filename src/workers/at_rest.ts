@@ -56,7 +56,7 @@ export function check_at_rest(cpu: Cpu): string[] {
   return problems;
 }
 
-/** Every disable has met its enable, and no lock is held. */
+/** Every disable has met its enable, every save its restore, and no lock is held. */
 function check_counts(cpu: Cpu, id: number, complain: Complain): void {
   const { mem } = cpu;
   const slot = per_cpu_ptr(cpu, P.slot, id);
@@ -66,6 +66,7 @@ function check_counts(cpu: Cpu, id: number, complain: Complain): void {
   complain("migration_disabled", mem.peek(task, T.migration_disabled));
   complain("rcu_read_lock_nesting", mem.peek(task, T.rcu_read_lock_nesting));
   complain("rcu_read_unlock_special", mem.peek(task, T.rcu_read_unlock_special));
+  complain("task.flags", mem.peek(task, T.flags));
   complain("the number of locks held", mem.peek(slot, CpuSlot.offset.held_depth));
   complain("the depth of items", mem.peek(slot, CpuSlot.offset.items));
   const ct = per_cpu_ptr(cpu, P.ct, id);

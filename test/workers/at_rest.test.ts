@@ -20,6 +20,7 @@ import {
   kmalloc,
   kmem_cache_create,
   LC,
+  memalloc_noreclaim_save,
   queue_work_on,
   rcu_read_lock,
   spin_lock_init,
@@ -108,6 +109,7 @@ describe("check_at_rest()", () => {
     ["preempt_count is 1", preempt_disable],
     ["bh_disabled is 1", local_bh_disable],
     ["rcu_read_lock_nesting is 1", rcu_read_lock],
+    ["task.flags is 2048", (cpu) => void memalloc_noreclaim_save(cpu)],
     [
       "the number of locks held is 1",
       (cpu) => {

@@ -10,10 +10,10 @@
  * and between operations. What code has read from this_cpu_ptr(), cpu.id and the like before is another CPU's after it:
  * code that goes on with it has the bug that this is to find.
  *
- * Differs: a task that holds a mutex stays, since the mutex knows its owner by the CPU. pid and flags of struct task stay
- * with the CPU.
+ * Differs: pid and flags of struct task stay with the CPU, so a task under PF_MEMALLOC stays, too: it would leave the flag to
+ * somebody else. One that holds a mutex stays, since the mutex knows its owner by the CPU.
  */
-import { CpuCounters, CpuSlot, Task } from "../layout/cpu.ts";
+import { CpuCounters, CpuSlot, PF_MEMALLOC, Task } from "../layout/cpu.ts";
 import { in_task, irqs_disabled } from "./context.ts";
 import type { Cpu } from "./cpu.ts";
 import { EV_MIGRATE, trace } from "./trace.ts";
@@ -30,6 +30,7 @@ const {
   bh_disabled: BH_DISABLED,
   rcu_read_lock_nesting: NESTING,
   migration_disabled: MIGRATION_DISABLED,
+  flags: FLAGS,
 } = Task.offset;
 const { migrations: MIGRATIONS } = CpuCounters.offset;
 
@@ -40,7 +41,8 @@ export function can_migrate(cpu: Cpu): boolean {
   const task = mem.peek(slot, CURRENT);
   const disabled = mem.peek(task, PREEMPT_COUNT) | mem.peek(task, BH_DISABLED) | mem.peek(task, MIGRATION_DISABLED);
   const own = mem.peek(slot, HELD_DEPTH) | mem.peek(slot, PC_DEPTH) | mem.peek(slot, OBJ_EXTS_DEPTH);
-  return (disabled | own | mem.peek(task, NESTING)) === 0;
+  const reserves = mem.peek(task, FLAGS) & PF_MEMALLOC;
+  return (disabled | own | reserves | mem.peek(task, NESTING)) === 0;
 }
 /**
  * migration_point() - the task may be on another CPU afterwards, if it can migrate here. Out of line: callers look at

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { local_bh_disable, local_irq_save, preempt_disable, push_context } from "../../../src/shared/cpu/context.ts";
 import type { Cpu } from "../../../src/shared/cpu/cpu.ts";
 import { can_migrate, migration_point } from "../../../src/shared/cpu/migrate.ts";
-import { CpuCounters, CpuSlot, CTX_ITEM, Task } from "../../../src/shared/layout/cpu.ts";
+import { CpuCounters, CpuSlot, CTX_ITEM, PF_MEMALLOC, Task } from "../../../src/shared/layout/cpu.ts";
 import { sequentialMachine } from "../../machine.ts";
 
 let cpu: Cpu;
@@ -22,6 +22,7 @@ describe("a task can migrate", () => {
     ["in an item", (c) => push_context(c, CTX_ITEM, 0)],
     ["in a reader", (c) => c.mem.poke(task(c), Task.offset.rcu_read_lock_nesting, 1)],
     ["with migration disabled", (c) => c.mem.poke(task(c), Task.offset.migration_disabled, 1)],
+    ["with reserves", (c) => c.mem.poke(task(c), Task.offset.flags, PF_MEMALLOC)],
     ["with a lock", (c) => c.mem.poke(c.slot, CpuSlot.offset.held_depth, 1)],
     ["with a list on its kernel stack", (c) => c.mem.poke(c.slot, CpuSlot.offset.pc_depth, 1)],
     ["in a nested free of a vector", (c) => c.mem.poke(c.slot, CpuSlot.offset.obj_exts_depth, 1)],
