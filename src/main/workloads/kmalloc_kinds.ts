@@ -27,6 +27,7 @@ import {
 } from "../../shared/linux/api.ts";
 import { embedded, NULL, type Ptr } from "../../shared/mem/struct.ts";
 import { check_object, head_of, MIN_OBJECT, random_size, stamp_object } from "../../nmi/objects.ts";
+import { check_ordinary } from "./reserves.ts";
 
 const { workloads: WORKLOADS } = Globals.offset;
 const { workloads: WORKLOADS_CPU } = PerCpu.offset;
@@ -98,6 +99,7 @@ export function use_buckets(cpu: Cpu): void {
     : kmalloc_token(cpu, size, GFP_KERNEL, random_below(cpu, 64))) as Ptr as Obj;
   if (reserves) memalloc_noreclaim_restore(cpu, flags);
   if (object === NULL) return;
+  if (!reserves) check_ordinary(cpu, object);
   stamp_object(cpu, object, size, 0);
   check_object(cpu, object, "owner");
   if (random_below(cpu, 2) === 0) kfree(cpu, object);

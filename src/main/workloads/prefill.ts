@@ -6,12 +6,11 @@
  */
 import { bug } from "../../shared/cpu/bug.ts";
 import type { Cpu } from "../../shared/cpu/cpu.ts";
-import { object_bug } from "../../shared/cpu/oracle.ts";
 import { random_below } from "../../shared/cpu/random.ts";
 import { __GFP_ACCOUNT, __GFP_MEMALLOC, GFP_KERNEL } from "../../shared/layout/gfp.ts";
 import { Globals } from "../../shared/layout/globals.ts";
 import { PerCpu } from "../../shared/layout/percpu.ts";
-import { ObjectArray, SL_pfmemalloc, Slab } from "../../shared/layout/slab.ts";
+import { ObjectArray } from "../../shared/layout/slab.ts";
 import {
   NR_PREFILL_STASH,
   PrefillCpu,
@@ -39,9 +38,9 @@ import {
   kmem_cache_sheaf_size,
   kmem_cache_shrink,
 } from "../../shared/linux/api.ts";
-import { virt_to_slab } from "../../shared/linux/mm/slub/slab.ts";
 import { element, embedded, NULL, type Ptr } from "../../shared/mem/struct.ts";
 import { check_object, head_of, stamp_object } from "../../nmi/objects.ts";
+import { check_ordinary } from "./reserves.ts";
 
 const { workloads: WORKLOADS } = Globals.offset;
 const { workloads: WORKLOADS_CPU } = PerCpu.offset;
@@ -50,7 +49,6 @@ const { prefill: PREFILL_CPU } = WorkloadCpu.offset;
 const { cache: CACHE, stash: STASH, stash_nolock: STASH_NOLOCK } = PrefillGlobals.offset;
 const { sheaf: SHEAF, promised: PROMISED } = PrefillCpu.offset;
 const { slots: SLOTS } = ObjectArray.offset;
-const { flags: SLAB_FLAGS } = Slab.offset;
 
 /** Bytes of an object of the cache. */
 const SIZE = 96;
@@ -66,13 +64,6 @@ const own = (cpu: Cpu): Ptr<"prefill_cpu"> => embedded(embedded(cpu.home, WORKLO
 const cache_of = (cpu: Cpu): Ptr<"kmem_cache"> => cpu.mem.peek(globals_of(cpu), CACHE);
 const random_gfp = (cpu: Cpu): number => GFP_KERNEL | [0, 0, __GFP_ACCOUNT, __GFP_MEMALLOC][random_below(cpu, 4)];
 
-/** Emergency reserves are not for everybody (slub B12). @context Any */
-function check_ordinary(cpu: Cpu, object: Obj): void {
-  const slab = virt_to_slab(cpu, object);
-  if (cpu.mem.data_race_read(slab, SLAB_FLAGS) & SL_pfmemalloc) {
-    object_bug(cpu, object, "an ordinary allocation got an object from emergency reserves");
-  }
-}
 /** Frees an object of the cache in one of the ways there are, or leaves it for another CPU. @context Hardirq */
 function free_somehow(cpu: Cpu, object: Obj): void {
   check_object(cpu, object, "owner");

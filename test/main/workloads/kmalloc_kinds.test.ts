@@ -17,6 +17,7 @@ import { kvfree_rcu_barrier } from "../../../src/shared/linux/api.ts";
 import { O_USER } from "../../../src/shared/mem/oracle.ts";
 import { embedded, NULL, type Ptr } from "../../../src/shared/mem/struct.ts";
 import { TestMachine } from "../../shared/linux/mm/kvfree_rcu/machine.ts";
+import { mark_slabs } from "./mark_slabs.ts";
 
 const G = GrowingCpu.offset;
 
@@ -65,6 +66,15 @@ test("content that krealloc() loses is noticed", () => {
   expect(() => {
     for (let i = 0; i < 20; i++) grow(cpu);
   }).toThrow(/byte 0 of an object that was resized/);
+});
+test("an ordinary object from emergency reserves is noticed", () => {
+  kmalloc_kinds_init(cpu);
+  const use = (): void => {
+    for (let i = 0; i < 200; i++) use_buckets(cpu);
+  };
+  use(); // Sheaves have objects now, and nobody looks at their slabs again.
+  mark_slabs(cpu);
+  expect(use).toThrow(/an ordinary allocation got an object from emergency reserves/);
 });
 test("what is given back is gone", () => {
   while (cpu.mem.peek(growing(), G.object) === NULL) grow(cpu);

@@ -25,6 +25,7 @@ import { index_to_obj } from "../../../src/shared/linux/mm/slub/slab.ts";
 import { O_PREFILLED, O_USER } from "../../../src/shared/mem/oracle.ts";
 import { embedded, NULL, type Ptr } from "../../../src/shared/mem/struct.ts";
 import { TestMachine } from "../../shared/linux/mm/kvfree_rcu/machine.ts";
+import { mark_slabs } from "./mark_slabs.ts";
 
 const P = PrefillCpu.offset;
 
@@ -98,6 +99,12 @@ test("a task that comes with a sheaf to a CPU that has one gives its own back", 
   prefill_teardown(cpu);
   expect([...m.oracle.objectsIn(O_PREFILLED)]).toEqual([]);
   expect(check_quiescent_cache(cpu, cache(), 0, true)).toEqual([]);
+});
+test("an object from emergency reserves is not for an IRQ", () => {
+  const allocate = (): void => m.irq(cpu, () => prefill_irq(cpu, GFP_ATOMIC));
+  allocate(); // Fills a sheaf.
+  mark_slabs(cpu);
+  expect(allocate).toThrow(/an ordinary allocation got an object from emergency reserves/);
 });
 test("an object that somebody has changed is noticed by whoever frees it", () => {
   for (let i = 0; i < 30; i++) m.irq(cpu, () => prefill_irq(cpu, GFP_ATOMIC));
