@@ -23,6 +23,7 @@ import { TestMachine } from "../../shared/linux/mm/kvfree_rcu/machine.ts";
 const HEIGHT = 3;
 let m: TestMachine;
 let cpu: Cpu;
+let other: Cpu;
 const { parent, pivot, slot } = MapleNode.offset;
 const root = (): Ptr<"maple_node"> => {
   const tree = embedded(embedded(cpu.globals, Globals.offset.workloads), WorkloadGlobals.offset.maple_tree);
@@ -30,10 +31,23 @@ const root = (): Ptr<"maple_node"> => {
 };
 const child = (node: Ptr<"maple_node">, i: number): Ptr<"maple_node"> => cpu.mem.peek(node, element(slot, i));
 const stored = (): number[] => Array.from({ length: indices(HEIGHT) }, (_, i) => mtree_load(cpu, i));
+/** This CPU; `code` runs when it first comes to a pivot. */
+function readerOvertakenBy(code: () => void): Cpu {
+  let isOvertaken = false;
+  const data_race_read: Cpu["mem"]["data_race_read"] = (p, f) => {
+    if (!isOvertaken) {
+      isOvertaken = true;
+      code();
+    }
+    return cpu.mem.data_race_read(p, f);
+  };
+  const mem = Object.create(cpu.mem, { data_race_read: { value: data_race_read } }) as Cpu["mem"];
+  return Object.create(cpu, { mem: { value: mem } }) as Cpu;
+}
 
 beforeEach(() => {
-  m = new TestMachine({}, { poison_free: 1 });
-  [cpu] = m.cpus;
+  m = new TestMachine({ cpus: 2 }, { poison_free: 1 });
+  [cpu, other] = m.cpus as [Cpu, Cpu];
   bind_callback(CB.mt_free_walk, mt_free_walk);
   maple_tree_init(cpu, HEIGHT, SLAB_NO_SHEAVES);
 });
@@ -79,13 +93,13 @@ test("a replacement takes its nodes from a sheaf, and gives the rest back", () =
   expect(stored()).toEqual(Array<number>(indices(HEIGHT)).fill(0));
   maple_tree_destroy(cpu);
 });
-test("the head lies over pivots: a dead node leads elsewhere, and a walk starts again", () => {
+test("the head lies over pivots: a walk that reads it finds its node dead, and starts again", () => {
+  mtree_store(cpu, 5, HEIGHT);
   const old = root();
-  mtree_replace(cpu, 5, 0, HEIGHT);
-  const before = child(old, 0);
+  const reader = readerOvertakenBy(() => mtree_replace(other, 5, 0, HEIGHT));
+  expect(mtree_load(reader, 5)).toBe(0); // Of the new tree, in which nothing was stored.
+  expect(root()).not.toBe(old);
   expect(cpu.mem.peek(old, element(pivot, 0))).not.toBe(FANOUT ** 2 - 1);
-  expect(mtree_load(cpu, 5)).toBe(0);
-  expect(before).not.toBe(child(root(), 0));
 });
 test("a value in the wrong place is noticed", () => {
   const leaf = child(child(root(), 0), 1);
