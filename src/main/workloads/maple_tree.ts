@@ -234,7 +234,9 @@ export function maple_tree_init(cpu: Cpu, height: number, flags = 0): void {
   const tree = tree_of(cpu);
   spin_lock_init(cpu, embedded(tree, MA_LOCK), LC.ma_lock);
   const args = { flags, sheaf_capacity: SHEAF_CAPACITY };
-  cpu.mem.poke(tree, NODE_CACHE, kmem_cache_create(cpu, "maple_node", MapleNode.size, args));
+  const s = kmem_cache_create(cpu, "maple_node", MapleNode.size, args);
+  if (s === NULL) bug(cpu, "no memory for a cache: give the machine more");
+  cpu.mem.poke(tree, NODE_CACHE, s);
   const mas = mas_alloc_nodes(cpu, nodes_of(height));
   if (mas === undefined) bug(cpu, "no memory for a maple tree: give the machine more");
   cpu.mem.write_once(tree, MA_ROOT, build(cpu, mas, 0, height));

@@ -16,9 +16,10 @@ import { CB } from "../../../src/shared/layout/callbacks.ts";
 import { Globals } from "../../../src/shared/layout/globals.ts";
 import { SLAB_NO_SHEAVES } from "../../../src/shared/layout/slab_flags.ts";
 import { MapleNode, MapleTree, WorkloadGlobals } from "../../../src/shared/layout/workloads.ts";
-import { kvfree_rcu_barrier, rcu_barrier } from "../../../src/shared/linux/api.ts";
-import { element, embedded, type Ptr } from "../../../src/shared/mem/struct.ts";
+import { kmem_cache_create, kvfree_rcu_barrier, rcu_barrier } from "../../../src/shared/linux/api.ts";
+import { element, embedded, NULL, type Ptr } from "../../../src/shared/mem/struct.ts";
 import { TestMachine } from "../../shared/linux/mm/kvfree_rcu/machine.ts";
+import { exhaustPages } from "../../shared/linux/mm/slub/sheaf_state.ts";
 
 const HEIGHT = 3;
 let m: TestMachine;
@@ -105,6 +106,12 @@ test("a value in the wrong place is noticed", () => {
   const leaf = child(child(root(), 0), 1);
   cpu.mem.poke(leaf, element(slot, 1), child(leaf, 2));
   expect(() => mtree_load(cpu, 5)).toThrow(/mtree_load\(5\): the walk has led to the value of 6/);
+});
+test("without memory for the cache it says so", () => {
+  maple_tree_destroy(cpu);
+  exhaustPages(cpu);
+  while (kmem_cache_create(cpu, "more", 4096) !== NULL);
+  expect(() => maple_tree_init(cpu, HEIGHT)).toThrow(/no memory for a cache/);
 });
 test("destroyed, nothing is left", () => {
   for (let i = 0; i < 10; i++) mtree_store(cpu, i, HEIGHT);
