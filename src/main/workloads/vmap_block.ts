@@ -10,6 +10,8 @@
  *   purge_fragmented_blocks()    Task or Hardirq; vb->lock, then vbq->lock
  *
  * An address is 32 * block + page + 1; 0 is none.
+ *
+ * Differs: a request may be for a whole block, which is in no queue then; the kernel's are for half of one at most.
  */
 import { bug } from "../../shared/cpu/bug.ts";
 import { type Cpu, per_cpu_ptr } from "../../shared/cpu/cpu.ts";
@@ -94,14 +96,18 @@ function new_vmap_block(cpu: Cpu, count: number, gfp: number): number {
     mem.init(vb, INDEX, index);
     if (mem.cmpxchg(roots(cpu), element(VMAP_BLOCKS, index), NULL, vb) !== NULL) continue;
     // Others find it by address from now on, but nobody knows an address of it; walkers may find it only now.
-    const vbq = queue_of(cpu, cpu.id);
-    const flags = spin_lock_irqsave(cpu, embedded(vbq, VBQ_LOCK));
-    list_add_tail_rcu(cpu, embedded(vb, FREE_LIST), embedded(vbq, VBQ_FREE));
-    spin_unlock_irqrestore(cpu, embedded(vbq, VBQ_LOCK), flags);
+    if (count < VMAP_BBMAP_BITS) join_queue(cpu, vb); // It leaves with its last page; a full one would stay.
     return VMAP_BBMAP_BITS * index + 1;
   }
   kfree(cpu, vb);
   return 0;
+}
+/** Walkers may take pages of it. @context Task or Hardirq, on the block's CPU */
+function join_queue(cpu: Cpu, vb: Block): void {
+  const vbq = queue_of(cpu, cpu.id);
+  const flags = spin_lock_irqsave(cpu, embedded(vbq, VBQ_LOCK));
+  list_add_tail_rcu(cpu, embedded(vb, FREE_LIST), embedded(vbq, VBQ_FREE));
+  spin_unlock_irqrestore(cpu, embedded(vbq, VBQ_LOCK), flags);
 }
 /** No more pages of it: walkers need not look at it any more. @context its lock held, IRQs off */
 function leave_queue(cpu: Cpu, vb: Block): void {

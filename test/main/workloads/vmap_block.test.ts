@@ -59,6 +59,13 @@ test("a block goes with its last page, and waits for its readers", () => {
   kvfree_rcu_barrier(cpu);
   expect(m.placeOf(vb)).toMatch(/freelist|^sheaf/);
 });
+test("a block that is taken as a whole is in no queue", () => {
+  const [whole, part] = [alloc(VMAP_BBMAP_BITS), alloc(1)];
+  expect(block(part)).not.toBe(block(whole));
+  vb_free(cpu, whole, VMAP_BBMAP_BITS);
+  kvfree_rcu_barrier(cpu);
+  vb_walk(cpu, 0); // What lies on the queue is not freed.
+});
 test("a block without pages in use is purged, one with pages is not", () => {
   const [first, second] = [alloc(8), alloc(8)];
   vb_free(cpu, first, 8);
