@@ -47,7 +47,7 @@ interface Growing {
   readonly bytes: number;
   readonly fill: number;
 }
-/** Takes what this CPU has: nobody else sees it now, wherever the task goes. */
+/** Takes what this thread's task has: the words at cpu.home are its own, wherever it goes. */
 function take_growing(cpu: Cpu): Growing {
   const { mem } = cpu;
   const at = growing_of(cpu);
@@ -55,19 +55,15 @@ function take_growing(cpu: Cpu): Growing {
   mem.write(at, OBJECT, NULL);
   return growing.object === NULL ? { object: NULL, bytes: 0, fill: 0 } : growing;
 }
-/** This CPU has it from now on; unless it has another one already, as the task has come from elsewhere. */
+/** This thread's task has it from now on. It has no other: take_growing() has been there. */
 function keep_growing(cpu: Cpu, { object, bytes, fill }: Growing): void {
   const at = growing_of(cpu);
-  if (cpu.mem.read(at, OBJECT) !== NULL) {
-    kfree(cpu, object);
-    return;
-  }
   cpu.mem.write(at, OBJECT, object);
   cpu.mem.write(at, BYTES, bytes);
   cpu.mem.write(at, FILL, fill);
 }
 
-/** This CPU's growing object gets another size. Its content must stay. */
+/** The growing object of this thread's task gets another size. Its content must stay. */
 export function grow(cpu: Cpu): void {
   const { mem } = cpu;
   const old = take_growing(cpu);
@@ -124,7 +120,7 @@ export function kmalloc_kinds_init(cpu: Cpu): void {
   if (buckets === NULL) bug(cpu, "no memory for caches: give the machine more");
   cpu.mem.poke(embedded(cpu.globals, WORKLOADS), BUCKETS, buckets);
 }
-/** Gives back what this CPU has. */
+/** Gives back what this thread's task has. */
 export function kmalloc_kinds_teardown(cpu: Cpu): void {
   kfree(cpu, take_growing(cpu).object);
 }

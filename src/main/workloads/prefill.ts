@@ -127,26 +127,22 @@ interface Held {
   readonly sheaf: Sheaf;
   readonly promised: number;
 }
-/** Takes what this CPU holds: nobody else sees it now, wherever the task goes. @returns undefined: nothing. */
+/** Takes what this thread's task holds: the words at cpu.home are its own, wherever it goes. @returns undefined: nothing. */
 function take_held(cpu: Cpu): Held | undefined {
   const { mem } = cpu;
   const held = { sheaf: mem.read(own(cpu), SHEAF), promised: mem.read(own(cpu), PROMISED) };
   mem.write(own(cpu), SHEAF, NULL);
   return held.sheaf === NULL ? undefined : held;
 }
-/** This CPU holds it from now on; unless it holds another one already, as the task has come from elsewhere. */
+/** This thread's task holds it from now on. It holds no other: take_held() has been there. */
 function hold(cpu: Cpu, { sheaf, promised }: Held): void {
   const found = kmem_cache_sheaf_size(cpu, sheaf);
   if (found < promised) bug(cpu, `a sheaf that has promised ${promised} objects has ${found}`);
-  if (cpu.mem.read(own(cpu), SHEAF) !== NULL) {
-    kmem_cache_return_sheaf(cpu, cache_of(cpu), GFP_KERNEL, sheaf);
-    return;
-  }
   cpu.mem.write(own(cpu), SHEAF, sheaf);
   cpu.mem.write(own(cpu), PROMISED, promised);
 }
 
-/** Sees to it that this CPU holds a sheaf with some objects; uses some of what it holds, or gives it back. */
+/** Sees to it that this thread's task holds a sheaf with some objects; uses some of what it holds, or gives it back. */
 export function use_sheaf(cpu: Cpu): void {
   const held = take_held(cpu);
   const size = 1 + random_below(cpu, MAX_SHEAF);
@@ -183,7 +179,7 @@ function take_some(cpu: Cpu, { sheaf, promised }: Held): number {
   }
   return left;
 }
-/** Gives back what this CPU holds. */
+/** Gives back what this thread's task holds. */
 export function prefill_teardown(cpu: Cpu): void {
   const held = take_held(cpu);
   if (held !== undefined) kmem_cache_return_sheaf(cpu, cache_of(cpu), GFP_KERNEL, held.sheaf);

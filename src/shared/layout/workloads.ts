@@ -162,12 +162,12 @@ export const PrefillGlobals = struct("prefill_globals", {
   stash_nolock: aligned(64, array(atomic_ptr("torture_object"), NR_PREFILL_STASH)),
 });
 export const PrefillCpu = struct("prefill_cpu", {
-  /** What this CPU's task holds; NULL: none. */
+  /** What the task that began here holds; NULL: none. */
   sheaf: ptr("slab_sheaf"),
   /** So many objects it must give. */
   promised: u32,
 });
-/** What a CPU's task grows and shrinks by krealloc(). */
+/** What the task that began here grows and shrinks by krealloc(). */
 export const GrowingCpu = struct("growing_cpu", {
   object: ptr("object"),
   bytes: u32,
