@@ -4,7 +4,6 @@ import type { KnownBug } from "../../src/shared/layout/bugs.ts";
 import { KNOWN_BUGS } from "../../src/shared/layout/known_bugs.ts";
 import { BARRIER_FDRK, KB_K1, KB_ON_CACHE } from "../../src/shared/layout/globals.ts";
 import { bugNamed, parseBugs, wordsOf } from "../../src/main/bugs.ts";
-import { main } from "../../src/main/cli.ts";
 import { EXIT_SUCCESS, EXIT_USAGE } from "../../src/main/exit_code.ts";
 import { findScenarios } from "../../src/main/explore/catalogue.ts";
 import { EXPLORE_OPTIONS, type ExploreConfig, parseExploreConfig } from "../../src/main/explore/explore_config.ts";
@@ -15,15 +14,9 @@ import { strategyNamed } from "../../src/main/explore/strategy_names.ts";
 import { openSubject } from "../../src/main/explore/subject.ts";
 import { parseOptions } from "../../src/main/options.ts";
 import { machineConfig, parseTortureConfig, repeatCommand, TORTURE_OPTIONS } from "../../src/main/torture/config.ts";
+import { run } from "./captured.ts";
 
 const explored = KNOWN_BUGS.filter(({ explore }) => explore !== undefined);
-
-async function run(...words: string[]): Promise<{ code: number; out: string[]; err: string[] }> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const output = { out: (line: string) => out.push(line), err: (line: string) => err.push(line), progress: undefined };
-  return { code: await main(words, output), out, err };
-}
 
 describe("the table", () => {
   test("has every bug of the specification, once", () => {
@@ -100,7 +93,7 @@ describe("options", () => {
       ["explain", "refill-laek"],
       ["explain"],
     ]) {
-      const { code, out, err } = await run(...words);
+      const { code, out, err } = await run(words);
       expect({ code, out, lines: err.length }).toEqual({ code: EXIT_USAGE, out: [], lines: 1 });
     }
   });
@@ -108,18 +101,18 @@ describe("options", () => {
 
 describe("sheaf list bugs, sheaf explain", () => {
   test("list names all", async () => {
-    const { code, out } = await run("list", "bugs");
+    const { code, out } = await run(["list", "bugs"]);
     expect(code).toBe(EXIT_SUCCESS);
     expect(out.map((line) => line.split(" ")[0])).toEqual(KNOWN_BUGS.map(({ name }) => name));
   });
   test("explain says what was wrong and how to see it", async () => {
-    const { code, out } = await run("explain", "B11");
+    const { code, out } = await run(["explain", "B11"]);
     expect(code).toBe(EXIT_SUCCESS);
     expect(out[0]).toBe("B11 refill-leak");
     expect(out.join("\n")).toMatch(/sheaf explore refill-no-memory --bug refill-leak$/m);
   });
   test.each(KNOWN_BUGS)("explain $name", async ({ name, hidden }) => {
-    const { code, out } = await run("explain", name);
+    const { code, out } = await run(["explain", name]);
     expect(code).toBe(EXIT_SUCCESS);
     expect(out.some((line) => line.startsWith("hidden: "))).toBe(hidden !== undefined);
   });

@@ -1,28 +1,15 @@
 /** The command line: what is refused, how, and what help and version say. */
 import { describe, expect, test } from "vitest";
-import { main } from "../../src/main/cli.ts";
-import type { Output } from "../../src/main/command.ts";
 import { CONFIG_WORDS } from "../../src/main/config_words.ts";
 import { KERNEL_BASELINE } from "../../src/main/version.ts";
 import { HOOK_BITS } from "../../src/shared/layout/debug.ts";
 import { POINT_NAMES } from "../../src/shared/layout/points.ts";
+import { type Captured, run } from "./captured.ts";
 
 /** Words of --config that are known, but not there yet. */
 const PLANNED = CONFIG_WORDS.filter(({ planned }) => planned).map(({ name }) => name);
 
-interface Captured {
-  readonly code: number;
-  readonly out: readonly string[];
-  readonly err: readonly string[];
-}
-
-async function sheaf(line: string): Promise<Captured> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const output: Output = { out: (text) => out.push(text), err: (text) => err.push(text), progress: undefined };
-  const code = await main(line === "" ? [] : line.split(" "), output);
-  return { code, out, err };
-}
+const sheaf = (line: string): Promise<Captured> => run(line === "" ? [] : line.split(" "));
 
 describe("bad input is one line on stderr that says what to do", () => {
   test.each([

@@ -1,32 +1,16 @@
 /** explore, replay and shrink as their user sees them: lines, JSON, exit codes, Ctrl-C. */
 import { describe, expect, test } from "vitest";
-import { main } from "../../../src/main/cli.ts";
 import type { Output } from "../../../src/main/command.ts";
 import { findScenarios } from "../../../src/main/explore/catalogue.ts";
 import { play } from "../../../src/main/explore/playback.ts";
 import { openSubject, tokenOf } from "../../../src/main/explore/subject.ts";
 import { NMI, SWITCH } from "../../../src/main/explore/strategy.ts";
 import { formatToken, type Token } from "../../../src/main/explore/token.ts";
+import { type Captured, run } from "../captured.ts";
 
 const FILE = "test/main/explore/subjects.ts";
 
-interface Captured {
-  readonly code: number;
-  readonly out: readonly string[];
-  readonly err: readonly string[];
-}
-async function sheaf(line: string, hooks: Partial<Output> = {}): Promise<Captured> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const output: Output = {
-    out: (text) => out.push(text),
-    err: (text) => err.push(text),
-    progress: undefined,
-    ...hooks,
-  };
-  const code = await main(line.split(" "), output);
-  return { code, out, err };
-}
+const sheaf = (line: string, hooks?: Partial<Output>): Promise<Captured> => run(line.split(" "), hooks);
 /** The token of a lost update with one decision, after `change`. */
 async function tokenText(change: (token: Token) => Token = (token) => token): Promise<string> {
   const [entry] = await findScenarios([`${FILE}#lost-update`]);

@@ -1,7 +1,5 @@
 /** `sheaf kunit`: the suite passes, and what does not pass is told. */
 import { describe, expect, test } from "vitest";
-import { main } from "../../../src/main/cli.ts";
-import type { Output } from "../../../src/main/command.ts";
 import { CASES } from "../../../src/main/kunit/catalogue.ts";
 import { Ktap } from "../../../src/main/kunit/ktap.ts";
 import { type CaseResult, KunitResults } from "../../../src/main/kunit/results.ts";
@@ -9,14 +7,9 @@ import { runKunit } from "../../../src/main/kunit/run.ts";
 import { parseOptions } from "../../../src/main/options.ts";
 import { machineConfig, parseTortureConfig, TORTURE_OPTIONS } from "../../../src/main/torture/config.ts";
 import type { SupervisedRun } from "../../../src/main/supervise.ts";
+import { type Captured, run } from "../captured.ts";
 
-async function kunit(line: string): Promise<{ code: number; out: string[]; err: string[] }> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const output: Output = { out: (text) => out.push(text), err: (text) => err.push(text), progress: undefined };
-  const code = await main(["kunit", ...line.split(" ")], output);
-  return { code, out, err };
-}
+const kunit = (line: string): Promise<Captured> => run(["kunit", ...line.split(" ")]);
 
 describe("sheaf kunit", () => {
   test("the whole suite passes, in short rounds", async () => {

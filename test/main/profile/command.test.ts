@@ -5,21 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
-import { main } from "../../../src/main/cli.ts";
-import type { Output } from "../../../src/main/command.ts";
+import { type Captured, run } from "../captured.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../../bin/sheaf.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "sheaf-profile-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 afterEach(() => void vi.unstubAllEnvs());
 
-async function profile(...words: string[]): Promise<{ code: number; out: string[]; err: string[] }> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const output: Output = { out: (text) => out.push(text), err: (text) => err.push(text), progress: undefined };
-  const code = await main(["profile", ...words], output);
-  return { code, out, err };
-}
+const profile = (...words: string[]): Promise<Captured> => run(["profile", ...words]);
 const SECOND = ["--duration", "1s", "--seed", "1", "--memory", "8MiB"];
 
 describe("sheaf profile", () => {

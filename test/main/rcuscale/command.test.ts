@@ -2,19 +2,12 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { main } from "../../../src/main/cli.ts";
-import type { Output } from "../../../src/main/command.ts";
+import { type Captured, run } from "../captured.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../../bin/sheaf.js", import.meta.url));
 const TINY = "--cpus 2 --loops 2 --alloc-num 500 --memory 8MiB --seed 1";
 
-async function rcuscale(line: string): Promise<{ code: number; out: string[]; err: string[] }> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const output: Output = { out: (text) => out.push(text), err: (text) => err.push(text), progress: undefined };
-  const code = await main(["rcuscale", ...line.split(" ")], output);
-  return { code, out, err };
-}
+const rcuscale = (line: string): Promise<Captured> => run(["rcuscale", ...line.split(" ")]);
 
 describe("sheaf rcuscale", () => {
   test("first and last line name every parameter; the kernel's line and a table are between them", async () => {

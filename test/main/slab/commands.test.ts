@@ -1,17 +1,10 @@
 /** `sheaf slabinfo` and `sheaf sysfs` as their user sees them, on machines with threads. */
 import { describe, expect, test } from "vitest";
-import { main } from "../../../src/main/cli.ts";
-import type { Output } from "../../../src/main/command.ts";
+import { type Captured, run } from "../captured.ts";
 
 const MACHINE = "--cpus 2 --memory 8MiB --duration 300ms --seed 1";
 
-async function sheaf(line: string): Promise<{ code: number; out: string[]; err: string[] }> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const output: Output = { out: (text) => out.push(text), err: (text) => err.push(text), progress: undefined };
-  const code = await main(line.split(" "), output);
-  return { code, out, err };
-}
+const sheaf = (line: string): Promise<Captured> => run(line.split(" "));
 
 describe("sheaf slabinfo", () => {
   test("prints the file, with what the torture has allocated", async () => {

@@ -1,6 +1,5 @@
 /** `sheaf torture --top`: what is seen of a machine, how it is shown, and that the terminal is given back. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { main } from "../../../src/main/cli.ts";
 import type { Output, Terminal } from "../../../src/main/command.ts";
 import { cacheViews } from "../../../src/main/top/caches.ts";
 import { ContextSampler } from "../../../src/main/top/contexts.ts";
@@ -25,6 +24,7 @@ import { embedded, type Ptr } from "../../../src/shared/mem/struct.ts";
 import { Control } from "../../../src/workers/control.ts";
 import { setSheafState } from "../../shared/linux/mm/slub/sheaf_state.ts";
 import { TestMachine } from "../../shared/linux/mm/kvfree_rcu/machine.ts";
+import { type Captured, run } from "../captured.ts";
 
 let machine: TestMachine;
 let cpu: Cpu;
@@ -195,15 +195,9 @@ describe("on a terminal", () => {
 });
 
 describe("sheaf torture --top", () => {
-  const run = async (line: string): Promise<{ code: number; out: string[]; err: string[] }> => {
-    const out: string[] = [];
-    const err: string[] = [];
-    const output: Output = { out: (text) => out.push(text), err: (text) => err.push(text), progress: undefined };
-    const code = await main(["torture", "--top", ...line.split(" ")], output);
-    return { code, out, err };
-  };
+  const torture = (line: string): Promise<Captured> => run(["torture", "--top", ...line.split(" ")]);
   test("lines while it runs, and the normal summary at the end", async () => {
-    const { code, out } = await run("--cpus 2 --duration 2500ms --memory 8MiB --seed 1");
+    const { code, out } = await torture("--cpus 2 --duration 2500ms --memory 8MiB --seed 1");
     expect(code).toBe(0);
     const shown = out.filter((line) => line.startsWith("sheaf-torture: nolock on 2 CPUs: "));
     expect(shown.length).toBeGreaterThanOrEqual(1);
@@ -211,7 +205,7 @@ describe("sheaf torture --top", () => {
     expect(out.at(-1)).toMatch(/^sheaf-torture:--- End of test: SUCCESS/);
   });
   test.each(["json", "quiet"])("not together with --%s", async (option) => {
-    expect(await run(`--${option}`)).toEqual({
+    expect(await torture(`--${option}`)).toEqual({
       code: 2,
       out: [],
       err: [`sheaf: --top shows what --${option} leaves out`],

@@ -2,18 +2,11 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { main } from "../../../src/main/cli.ts";
-import type { Output } from "../../../src/main/command.ts";
+import { type Captured, run } from "../captured.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../../bin/sheaf.js", import.meta.url));
 
-async function torture(line: string): Promise<{ code: number; out: string[]; err: string[] }> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const output: Output = { out: (text) => out.push(text), err: (text) => err.push(text), progress: undefined };
-  const code = await main(["torture", ...line.split(" ")], output);
-  return { code, out, err };
-}
+const torture = (line: string): Promise<Captured> => run(["torture", ...line.split(" ")]);
 
 describe("sheaf torture", () => {
   test("first and last line name every parameter; the table is between them", async () => {
