@@ -15,6 +15,7 @@ import { bugNamed } from "../src/main/bugs.ts";
 import { exitCodeOfError } from "../src/main/exit_code.ts";
 import { type OptionSpec, parseOptions } from "../src/main/options.ts";
 import { parseCount } from "../src/main/values.ts";
+import { cellOf, markdownTable, type Row, rowsByFirst, secondsOf } from "./markdown_table.ts";
 import { explore, type Explored, type Outcome, torture, TORTURE_S } from "./measure.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -24,7 +25,6 @@ const FOUND_COLUMNS = ["bug", "name", "`sheaf explore`", "schedules", "s", "`she
 const HIDDEN_COLUMNS = ["bug", "name", "why it is not shown"] as const;
 const NOT_RUN = "not run";
 const VERDICT_WIDTH = 90;
-type Row = readonly string[];
 
 export interface Measured {
   readonly explored?: Explored;
@@ -33,7 +33,7 @@ export interface Measured {
 
 /** The page with its tables as they are after these measurements. @param present  the page as it is */
 export function bugPage(present: string, measured: ReadonlyMap<string, Measured>): string {
-  const known = new Map(rowsOf(present).map((row) => [row[0], row]));
+  const known = rowsByFirst(present, "B");
   const isShown = ({ explore, torture }: KnownBug): boolean => explore !== undefined || torture !== undefined;
   const found = KNOWN_BUGS.filter(isShown).map((bug) =>
     foundRow(bug, measured.get(bug.name) ?? {}, known.get(bug.number) ?? []),
@@ -45,9 +45,9 @@ export function bugPage(present: string, measured: ReadonlyMap<string, Measured>
   ]);
   const tables = [
     "## Found",
-    table(FOUND_COLUMNS, found),
+    markdownTable(FOUND_COLUMNS, found),
     "## Not shown",
-    table(HIDDEN_COLUMNS, hidden),
+    markdownTable(HIDDEN_COLUMNS, hidden),
     "## What they are",
     KNOWN_BUGS.map(
       ({ number, name, summary, fix }) => `- ${number} \`${name}\`: ${withCode(summary)}. Right: ${withCode(fix)}.`,
@@ -70,36 +70,15 @@ function foundRow(bug: KnownBug, { explored, tortured }: Measured, known: Row): 
     `\`${bug.name}\``,
     wordsOf(bug.explore),
     isExplored ? (explored === undefined ? schedules : explored.schedules.toLocaleString("en")) : "-",
-    isExplored ? (explored === undefined ? seconds : secondsOf(explored)) : "-",
+    isExplored ? (explored === undefined ? seconds : secondsOf(explored, VERDICT_WIDTH)) : "-",
     wordsOf(bug.torture),
-    isTortured ? (tortured === undefined ? torturedS : secondsOf(tortured)) : "-",
-    said === undefined ? verdict : cell(said),
+    isTortured ? (tortured === undefined ? torturedS : secondsOf(tortured, VERDICT_WIDTH)) : "-",
+    said === undefined ? verdict : cellOf(said, VERDICT_WIDTH),
   ];
 }
 function wordsOf(words: readonly string[] | undefined): string {
   if (words === undefined) return "-";
   return words.length === 0 ? "alone" : `\`${words.join(" ")}\``;
-}
-function secondsOf({ caught, seconds, message }: Outcome): string {
-  return caught ? seconds.toFixed(1) : cell(message);
-}
-function cell(text: string): string {
-  return text.replaceAll("|", "\\|").slice(0, VERDICT_WIDTH).trim();
-}
-function table(columns: Row, rows: readonly Row[]): string {
-  const widths = columns.map((title, i) => Math.max(title.length, ...rows.map((row) => (row[i] ?? "").length)));
-  const line = (cells: Row): string => `| ${cells.map((text, i) => text.padEnd(widths[i] ?? 0)).join(" | ")} |`;
-  return [columns, widths.map((width) => "-".repeat(width)), ...rows].map(line).join("\n");
-}
-/** Rows about bugs, of whichever table. */
-function rowsOf(page: string): readonly Row[] {
-  const lines = page.split("\n").filter((line) => line.startsWith("| B"));
-  return lines.map((line) =>
-    line
-      .split(/(?<!\\)\|/)
-      .slice(1, -1)
-      .map((text) => text.trim()),
-  );
 }
 
 function measure(bug: KnownBug, both: boolean, only: string, limitS: number): Measured {
