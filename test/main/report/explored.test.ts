@@ -7,17 +7,14 @@ import { asciiDiagram } from "../../../src/main/report/ascii_diagram.ts";
 import { WIDTH } from "../../../src/main/report/columns.ts";
 import { describeFailure } from "../../../src/main/report/interleaving.ts";
 import { TraceRecorder } from "../../../src/main/report/trace_recorder.ts";
-import type { Cpu } from "../../../src/shared/cpu/cpu.ts";
 import { KB_NESTED_PRODUCER } from "../../../src/shared/layout/globals.ts";
 import { POINT } from "../../../src/shared/layout/points.ts";
 import { SLAB_NO_SHEAVES } from "../../../src/shared/layout/slab_flags.ts";
 import { kvfree_rcu_barrier_on_cache } from "../../../src/shared/linux/mm/kvfree_rcu/barrier.ts";
 import { kfree_rcu_nolock } from "../../../src/shared/linux/mm/kvfree_rcu/nolock.ts";
-import { kmem_cache_create } from "../../../src/shared/linux/mm/slub/cache.ts";
-import type { Ptr } from "../../../src/shared/mem/struct.ts";
 import { twoConsumers } from "./two_consumers.ts";
-import { Thing, type ThingPtr } from "../../shared/linux/mm/kvfree_rcu/machine.ts";
-import { alloc_for_nolock } from "../../shared/linux/mm/nolock_objects.ts";
+import { cache, object, withObjects } from "../../shared/linux/mm/explore_mm.ts";
+import { Thing } from "../../shared/linux/mm/kvfree_rcu/machine.ts";
 
 /** What the first failure of a bounded search prints, and its diagram. */
 function explored(scenario: Scenario, bound: number): { readonly report: string; readonly diagram: string } {
@@ -43,10 +40,8 @@ test("llist_del_first() with two consumers: the ABA", () => {
   expect(report).not.toContain("check()");
 });
 
-const CACHE = 0;
+/** A scenario word, besides those of withObjects(). */
 const RETURNED = 1;
-const FIRST_OBJECT = 8;
-const object = (cpu: Cpu, i: number): ThingPtr => get(cpu, FIRST_OBJECT + i) as ThingPtr;
 
 test("an NMI between llist_add() and irq_work_queue(): names of objects, fields and functions", () => {
   const { report, diagram } = explored(
@@ -54,11 +49,7 @@ test("an NMI between llist_add() and irq_work_queue(): names of objects, fields 
       name: "nested producer",
       oracle: true,
       globals: { tiny: 1, kernel_behaviour: KB_NESTED_PRODUCER },
-      setup: (cpu) => {
-        const s = kmem_cache_create(cpu, "things", Thing.size, { flags: SLAB_NO_SHEAVES });
-        set(cpu, CACHE, s);
-        for (let i = 0; i < 2; i++) set(cpu, FIRST_OBJECT + i, alloc_for_nolock(cpu, s));
-      },
+      setup: withObjects(2, SLAB_NO_SHEAVES),
       nmiPoints: [POINT.llist_added_before_queue],
       nmi: (cpu) => {
         if (cpu.id !== 0 || get(cpu, RETURNED) === 1) return;
@@ -69,7 +60,7 @@ test("an NMI between llist_add() and irq_work_queue(): names of objects, fields 
         [(cpu) => kfree_rcu_nolock(cpu, object(cpu, 0), Thing.offset.head)],
         [
           (cpu) => {
-            if (get(cpu, RETURNED) === 1) kvfree_rcu_barrier_on_cache(cpu, get(cpu, CACHE) as Ptr<"kmem_cache">);
+            if (get(cpu, RETURNED) === 1) kvfree_rcu_barrier_on_cache(cpu, cache(cpu));
           },
         ],
       ],

@@ -3,7 +3,7 @@
  * too, and uses the nolock functions. Nobody spins on what his own CPU holds, and at the end the books are right.
  */
 import { describe, expect, test } from "vitest";
-import { Explorer, type Budget, type Exploration } from "../../../../../src/main/explore/explore.ts";
+import type { Budget, Exploration } from "../../../../../src/main/explore/explore.ts";
 import { get, type Operation, type Scenario, set } from "../../../../../src/main/explore/scenario.ts";
 import { per_cpu_ptr, type Cpu } from "../../../../../src/shared/cpu/cpu.ts";
 import { CpuSlot } from "../../../../../src/shared/layout/cpu.ts";
@@ -34,6 +34,7 @@ import { describe_held_locks } from "../../../../../src/shared/linux/sync/lockde
 import { rcu_read_lock, rcu_read_unlock } from "../../../../../src/shared/linux/rcu/update.ts";
 import { element, NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
 import { take_account } from "../../../../../src/workers/quiescence.ts";
+import { exploreMm } from "../explore_mm.ts";
 import { Thing, type ThingPtr } from "../kvfree_rcu/machine.ts";
 
 const { head: HEAD, value: VALUE } = Thing.offset;
@@ -47,10 +48,6 @@ const NOLOCK_RCU = 2;
 const ROOT = 3;
 const FOUND_HELD = 20;
 
-function explore(scenario: Scenario, budget: Budget): Exploration {
-  const globals = { tiny: 1, ...scenario.globals };
-  return new Explorer({ steps: 400_000, oracle: true, ...scenario, globals }).explore(budget);
-}
 /** The object in this word, which is the caller's from now on. @returns NULL: somebody else has taken it. */
 const take = (cpu: Cpu, word: number): ThingPtr => cpu.mem.xchg(cpu.globals, element(WORDS, word), 0) as ThingPtr;
 const nolock = (cpu: Cpu): ThingPtr => kmalloc_nolock(cpu, Thing.size, 0, NUMA_NO_NODE) as Ptr as ThingPtr;
@@ -96,7 +93,7 @@ describe.each([
         return balanced(cpu);
       },
     };
-    return { run: explore(full, budget), found_held };
+    return { run: exploreMm(full, budget), found_held };
   };
   test("an NMI on every step of kmalloc() and kfree()", () => {
     const { run: result, found_held } = run(
@@ -134,7 +131,7 @@ describe.each([
 });
 
 test("control: a hook that waits for its lock, called in NMI, is found out", () => {
-  const run = explore(
+  const run = exploreMm(
     {
       name: "control",
       globals: { hooks: HOOK_KMEMLEAK },
@@ -167,14 +164,14 @@ describe("kcsan: a reader accesses what an updater frees", () => {
     check: balanced,
   });
   test("at once: a race", () => {
-    const run = explore(
+    const run = exploreMm(
       scenario((cpu) => kfree(cpu, take(cpu, ROOT))),
       { bound: 1 },
     );
     expect(run.failure?.message).toContain("KCSAN: race: CPU 1 accesses");
   });
   test("after a grace period: none", () => {
-    expect(explore(scenario(free_root), { random: 20 }).failure).toBeUndefined();
+    expect(exploreMm(scenario(free_root), { random: 20 }).failure).toBeUndefined();
   });
 });
 
@@ -188,12 +185,12 @@ describe("debugobjects: two CPUs give the same object to kfree_rcu()", () => {
   };
   test("the second is noticed, whichever it is", () => {
     for (let seed = 0; seed < 5; seed++) {
-      const run = explore(scenario, { seed, random: 1 });
+      const run = exploreMm(scenario, { seed, random: 1 });
       expect(run.failure?.message).toContain("ODEBUG: activate active");
     }
   });
   test("a machine that goes on after warnings frees it once", () => {
-    const run = explore(
+    const run = exploreMm(
       {
         ...scenario,
         globals: { ...scenario.globals, panic_on_warn: 0 },
@@ -228,7 +225,7 @@ describe("alloc-tag: two caches get their tags at the same time", () => {
   ])("%s", (name, [a, b, c]) => {
     const expected = new Map<number, number>();
     for (const s of [a, b, c]) expected.set(s, (expected.get(s) ?? 0) + 1);
-    const run = explore(
+    const run = exploreMm(
       {
         name: "tags",
         globals: { hooks: HOOK_ALLOC_TAG },

@@ -1,6 +1,5 @@
 /** KASAN under the explorer: its shadow and quarantine against frees on two CPUs, NMIs, and the end of a cache. */
 import { describe, expect, test } from "vitest";
-import { Explorer, type Budget, type Exploration } from "../../../../../src/main/explore/explore.ts";
 import { get, type Operation, type Scenario, set } from "../../../../../src/main/explore/scenario.ts";
 import { bug } from "../../../../../src/shared/cpu/bug.ts";
 import type { Cpu } from "../../../../../src/shared/cpu/cpu.ts";
@@ -30,6 +29,7 @@ import { rcu_barrier } from "../../../../../src/shared/linux/rcu/tree_barrier.ts
 import { rcu_read_lock, rcu_read_unlock } from "../../../../../src/shared/linux/rcu/update.ts";
 import { embedded, NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
 import { take_account } from "../../../../../src/workers/quiescence.ts";
+import { exploreMmWith } from "../explore_mm.ts";
 import { Thing, type ThingPtr } from "../kvfree_rcu/machine.ts";
 
 const { head: HEAD } = Thing.offset;
@@ -39,10 +39,7 @@ const CACHE = 0;
 const OBJECT = 1;
 const FOUND_HELD = 10;
 
-function explore(scenario: Scenario, budget: Budget): Exploration {
-  const globals = { tiny: 1, hooks: HOOK_KASAN, ...scenario.globals };
-  return new Explorer({ steps: 400_000, oracle: true, ...scenario, globals }).explore(budget);
-}
+const explore = exploreMmWith({ hooks: HOOK_KASAN });
 const cache = (cpu: Cpu): Ptr<"kmem_cache"> => get(cpu, CACHE) as Ptr<"kmem_cache">;
 const object = (cpu: Cpu, i: number): ThingPtr => get(cpu, OBJECT + i) as ThingPtr;
 const free =

@@ -1,9 +1,7 @@
 /** KFENCE under the explorer: its pool from two CPUs, an NMI on any step, and the end of a cache meanwhile. */
 import { expect, test } from "vitest";
-import { Explorer, type Budget, type Exploration } from "../../../../../src/main/explore/explore.ts";
-import { get, type Operation, type Scenario, set } from "../../../../../src/main/explore/scenario.ts";
+import { get, type Operation, set } from "../../../../../src/main/explore/scenario.ts";
 import { bug } from "../../../../../src/shared/cpu/bug.ts";
-import type { Cpu } from "../../../../../src/shared/cpu/cpu.ts";
 import { CpuSlot } from "../../../../../src/shared/layout/cpu.ts";
 import { HOOK_KFENCE } from "../../../../../src/shared/layout/debug.ts";
 import { KfenceState } from "../../../../../src/shared/layout/debug_kfence.ts";
@@ -11,14 +9,13 @@ import { GFP_ATOMIC, GFP_KERNEL, NUMA_NO_NODE } from "../../../../../src/shared/
 import { PerCpu } from "../../../../../src/shared/layout/percpu.ts";
 import { Slab } from "../../../../../src/shared/layout/slab.ts";
 import { Spinlock } from "../../../../../src/shared/layout/types.ts";
-import { debug_check } from "../../../../../src/shared/linux/mm/debug/facilities.ts";
 import { kfence_shutdown_cache } from "../../../../../src/shared/linux/mm/debug/kfence.ts";
 import { is_kfence_address, kfence_slab, kfence_state } from "../../../../../src/shared/linux/mm/debug/kfence_pool.ts";
 import { kmem_cache_create } from "../../../../../src/shared/linux/mm/slub/cache.ts";
 import { kfree, kmalloc, kmem_cache_alloc, kmem_cache_free } from "../../../../../src/shared/linux/mm/slub/kmalloc.ts";
 import { kfree_nolock, kmalloc_nolock } from "../../../../../src/shared/linux/mm/slub/nolock.ts";
 import { embedded, type Ptr } from "../../../../../src/shared/mem/struct.ts";
-import { take_account } from "../../../../../src/workers/quiescence.ts";
+import { books, exploreMmWith } from "../explore_mm.ts";
 
 const { sample: SAMPLE, num_objects: NUM_OBJECTS, freelist_lock: FREELIST_LOCK } = KfenceState.offset;
 const { slot: SLOT } = PerCpu.offset;
@@ -27,20 +24,13 @@ const { warnings: WARNINGS } = CpuSlot.offset;
 const OBJECT = 1;
 const FOUND_HELD = 10;
 
-function explore(scenario: Scenario, budget: Budget): Exploration {
-  const globals = { tiny: 1, hooks: HOOK_KFENCE, ...scenario.globals };
-  return new Explorer({ steps: 400_000, oracle: true, ...scenario, globals }).explore(budget);
-}
+const explore = exploreMmWith({ hooks: HOOK_KFENCE });
 /** Every allocation comes from the pool, as long as there are objects. */
 const always: Operation = (cpu) => cpu.mem.poke(kfence_state(cpu), SAMPLE, 1);
 const alloc_and_free: Operation = (cpu) => {
   const object = kmalloc(cpu, 64, GFP_ATOMIC);
   if (!is_kfence_address(cpu, object)) bug(cpu, "not from the pool");
   kfree(cpu, object);
-};
-const books = (cpu: Cpu): string | undefined => {
-  const { problems, censuses } = take_account(cpu);
-  return debug_check(cpu, censuses)[0] ?? problems[0];
 };
 
 test("two CPUs take from the pool and give to it", () => {

@@ -1,6 +1,5 @@
 /** Charges, stocks, objcgs and extension vectors under the explorer: two CPUs, and an NMI on any step. */
 import { describe, expect, test } from "vitest";
-import { Explorer, type Budget, type Exploration } from "../../../../../src/main/explore/explore.ts";
 import { get, type Operation, type Scenario, set } from "../../../../../src/main/explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "../../../../../src/main/races/kit_no_grace_periods.ts";
 import { PAGE_SIZE } from "../../../../../src/shared/base/limits.ts";
@@ -18,7 +17,7 @@ import { Globals, KB_ABORT_SINGLE, KB_OBJCG_SPIN } from "../../../../../src/shar
 import { Slab } from "../../../../../src/shared/layout/slab.ts";
 import { SLAB_NO_SHEAVES } from "../../../../../src/shared/layout/slab_flags.ts";
 import { Spinlock } from "../../../../../src/shared/layout/types.ts";
-import { debug_check, debug_drain } from "../../../../../src/shared/linux/mm/debug/facilities.ts";
+import { debug_drain } from "../../../../../src/shared/linux/mm/debug/facilities.ts";
 import { memcg_offline, slab_obj_exts } from "../../../../../src/shared/linux/mm/debug/memcg.ts";
 import {
   get_obj_cgroup,
@@ -33,7 +32,7 @@ import { virt_to_slab } from "../../../../../src/shared/linux/mm/slub/slab.ts";
 import { stat_sum, STAT } from "../../../../../src/shared/linux/mm/slub/stat.ts";
 import { rcu_barrier } from "../../../../../src/shared/linux/rcu/tree_barrier.ts";
 import { element, embedded, embedded_at, NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
-import { take_account } from "../../../../../src/workers/quiescence.ts";
+import { books, exploreMmWith } from "../explore_mm.ts";
 
 const { memory: MEMORY, max: MAX, objcg_lock: OBJCG_LOCK } = MemcgState.offset;
 const { objcg: EXT_OBJCG } = SlabobjExt.offset;
@@ -44,10 +43,7 @@ const CACHE = 0;
 const OBJECT = 1;
 const FOUND_HELD = 11;
 
-function explore(scenario: Scenario, budget: Budget): Exploration {
-  const globals = { tiny: 1, hooks: HOOK_MEMCG, ...scenario.globals };
-  return new Explorer({ steps: 400_000, oracle: true, ...scenario, globals }).explore(budget);
-}
+const explore = exploreMmWith({ hooks: HOOK_MEMCG });
 const cache = (cpu: Cpu): Ptr<"kmem_cache"> => get(cpu, CACHE) as Ptr<"kmem_cache">;
 const object = (cpu: Cpu, i: number): Ptr<"object"> => get(cpu, OBJECT + i) as Ptr<"object">;
 /** Object `i`, which is the caller's from now on; NULL: somebody else has taken it. */
@@ -71,10 +67,6 @@ const close: Operation = (cpu) => {
   debug_drain(cpu);
   rcu_barrier(cpu);
   debug_drain(cpu);
-};
-const books = (cpu: Cpu): string | undefined => {
-  const { problems, censuses } = take_account(cpu);
-  return debug_check(cpu, censuses)[0] ?? problems[0];
 };
 /** With no object in use, all bytes of the pages that are charged are in stocks and objcgs. */
 function all_unused(cpu: Cpu): string | undefined {

@@ -1,16 +1,10 @@
 /** Interleavings of frees, deferred work, barriers and destruction, searched by the explorer with the oracle watching. */
 import { describe, expect, test } from "vitest";
-import {
-  Explorer,
-  type Budget,
-  type Exploration,
-  type ExplorerOptions,
-} from "../../../../../src/main/explore/explore.ts";
 import { get, set, type Scenario } from "../../../../../src/main/explore/scenario.ts";
+import { krcBarrier } from "../../../../../src/main/races/kit_frees.ts";
 import { NO_GRACE_PERIODS } from "../../../../../src/main/races/kit_no_grace_periods.ts";
 import { bug } from "../../../../../src/shared/cpu/bug.ts";
 import type { Cpu } from "../../../../../src/shared/cpu/cpu.ts";
-import { oracle_barrier_begin, oracle_barrier_end } from "../../../../../src/shared/cpu/oracle.ts";
 import { NUMA_NO_NODE } from "../../../../../src/shared/layout/gfp.ts";
 import {
   BARRIER_DFDRK,
@@ -35,50 +29,25 @@ import { kmem_cache_destroy } from "../../../../../src/shared/linux/mm/kvfree_rc
 import { __kvfree_rcu_barrier } from "../../../../../src/shared/linux/mm/kvfree_rcu/krc_barrier.ts";
 import { kfree_rcu } from "../../../../../src/shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
 import { kfree_rcu_nolock } from "../../../../../src/shared/linux/mm/kvfree_rcu/nolock.ts";
-import { kmem_cache_create } from "../../../../../src/shared/linux/mm/slub/cache.ts";
 import { kfree_nolock, kmalloc_nolock } from "../../../../../src/shared/linux/mm/slub/nolock.ts";
 import { rcu_read_lock, rcu_read_unlock } from "../../../../../src/shared/linux/rcu/update.ts";
 import { element, embedded, NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
+import { cache, exploreMmWith, object, withObjects } from "../explore_mm.ts";
 import { alloc_for_nolock } from "../nolock_objects.ts";
 import { krcOf } from "./krc_kit.ts";
 import { Thing, type ThingPtr } from "./machine.ts";
 
 const { head: HEAD, value: VALUE } = Thing.offset;
 const { scenario: SCENARIO } = Globals.offset;
-/** Scenario words. */
-const CACHE = 0;
+/** Scenario words, besides those of withObjects(). */
 const RETURNED = 1;
 const ROOT = 2;
 const CLAIMED = 3;
-const FIRST_OBJECT = 8;
 
-const cache = (cpu: Cpu): Ptr<"kmem_cache"> => get(cpu, CACHE) as Ptr<"kmem_cache">;
-const object = (cpu: Cpu, i: number): ThingPtr => get(cpu, FIRST_OBJECT + i) as ThingPtr;
-/** A cache, and `n` objects of it. */
-const withObjects =
-  (n: number, flags = 0) =>
-  (cpu: Cpu): void => {
-    const s = kmem_cache_create(cpu, "things", Thing.size, { flags });
-    set(cpu, CACHE, s);
-    for (let i = 0; i < n; i++) {
-      const thing = alloc_for_nolock(cpu, s) as Ptr as ThingPtr;
-      cpu.mem.write(thing, VALUE, 1);
-      set(cpu, FIRST_OBJECT + i, thing);
-    }
-  };
-function explore(scenario: Scenario, budget: Budget, options: ExplorerOptions = {}): Exploration {
-  const globals = { tiny: 1, barrier_order: BARRIER_DFDRK, ...scenario.globals };
-  const full: Scenario = { steps: 400_000, oracle: true, ...scenario, globals };
-  return new Explorer(full, options).explore(budget);
-}
+const explore = exploreMmWith({ barrier_order: BARRIER_DFDRK });
 const barrier = (cpu: Cpu): void => kvfree_rcu_barrier_on_cache(cpu, cache(cpu));
 
 describe("two barriers at once (E22)", () => {
-  const krcBarrier = (cpu: Cpu): void => {
-    oracle_barrier_begin(cpu);
-    __kvfree_rcu_barrier(cpu);
-    oracle_barrier_end(cpu, NULL);
-  };
   const scenario: Scenario = {
     name: "krc",
     setup: (cpu) => {

@@ -3,23 +3,20 @@
  * readers. With globals.tiny a page holds three records.
  */
 import { describe, expect, test } from "vitest";
-import { Explorer, type Budget, type Exploration } from "../../../../../src/main/explore/explore.ts";
 import { get, set, type Operation, type Scenario } from "../../../../../src/main/explore/scenario.ts";
 import { raiseIrq } from "../../../../../src/main/kit/interrupts.ts";
-import { pendingIsReady } from "../../../../../src/main/races/kit_frees.ts";
+import { krcBarrier, pendingIsReady } from "../../../../../src/main/races/kit_frees.ts";
 import { NO_GRACE_PERIODS } from "../../../../../src/main/races/kit_no_grace_periods.ts";
 import { check_whereabouts } from "../../../../../src/main/races/kit_whereabouts.ts";
 import { PAGE_SIZE } from "../../../../../src/shared/base/limits.ts";
 import { bug } from "../../../../../src/shared/cpu/bug.ts";
 import type { Cpu } from "../../../../../src/shared/cpu/cpu.ts";
-import { oracle_barrier_begin, oracle_barrier_end } from "../../../../../src/shared/cpu/oracle.ts";
 import { HOOK_DEBUGOBJECTS } from "../../../../../src/shared/layout/debug.ts";
 import { GFP_KERNEL } from "../../../../../src/shared/layout/gfp.ts";
 import { KB_K2 } from "../../../../../src/shared/layout/globals.ts";
 import { SLAB_NO_SHEAVES } from "../../../../../src/shared/layout/slab_flags.ts";
 import { kvfree_rcu_barrier } from "../../../../../src/shared/linux/mm/kvfree_rcu/barrier.ts";
 import { check_deferred } from "../../../../../src/shared/linux/mm/kvfree_rcu/check.ts";
-import { __kvfree_rcu_barrier } from "../../../../../src/shared/linux/mm/kvfree_rcu/krc_barrier.ts";
 import {
   kfree_rcu,
   kfree_rcu_mightsleep,
@@ -34,52 +31,34 @@ import {
 } from "../../../../../src/shared/linux/mm/kvfree_rcu/page_cache.ts";
 import { shrink_kvfree_rcu } from "../../../../../src/shared/linux/mm/kvfree_rcu/shrinker.ts";
 import { nr_free_pages } from "../../../../../src/shared/linux/mm/page_alloc/page_alloc.ts";
-import { kmem_cache_create } from "../../../../../src/shared/linux/mm/slub/cache.ts";
 import { kmem_cache_alloc } from "../../../../../src/shared/linux/mm/slub/kmalloc.ts";
 import { vmalloc } from "../../../../../src/shared/linux/mm/vmalloc.ts";
 import { rcu_read_lock, rcu_read_unlock } from "../../../../../src/shared/linux/rcu/update.ts";
 import { NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
+import { cache, exploreMm, object, withObjects } from "../explore_mm.ts";
 import { krcOf, monitor, takeAllPages } from "./krc_kit.ts";
 import { Thing, type ThingPtr } from "./machine.ts";
 
 const { head: HEAD, value: VALUE } = Thing.offset;
-/** Scenario words. */
-const CACHE = 0;
+/** Scenario words, besides those of withObjects(). */
 const ROOT = 1;
 const PAGES = 2;
 const KEPT = 3;
-const FIRST_OBJECT = 8;
 
-const object = (cpu: Cpu, i: number): ThingPtr => get(cpu, FIRST_OBJECT + i) as ThingPtr;
-const allocThing = (cpu: Cpu): ThingPtr =>
-  kmem_cache_alloc(cpu, get(cpu, CACHE) as Ptr<"kmem_cache">, GFP_KERNEL) as Ptr as ThingPtr;
+const allocThing = (cpu: Cpu): ThingPtr => kmem_cache_alloc(cpu, cache(cpu), GFP_KERNEL) as Ptr as ThingPtr;
 /** `n` objects of a cache without sheaves; then more. */
-const withObjects =
+const setUp =
   (n: number, more: Operation = () => undefined): Operation =>
   (cpu) => {
-    set(cpu, CACHE, kmem_cache_create(cpu, "things", Thing.size, { flags: SLAB_NO_SHEAVES }));
-    for (let i = 0; i < n; i++) {
-      const thing = allocThing(cpu);
-      cpu.mem.write(thing, VALUE, 1);
-      set(cpu, FIRST_OBJECT + i, thing);
-    }
+    withObjects(n, SLAB_NO_SHEAVES, allocThing)(cpu);
     more(cpu);
   };
-function explore(scenario: Scenario, budget: Budget): Exploration {
-  const globals = { tiny: 1, ...scenario.globals };
-  return new Explorer({ steps: 400_000, oracle: true, ...scenario, globals }).explore(budget);
-}
-const krcBarrier: Operation = (cpu) => {
-  oracle_barrier_begin(cpu);
-  __kvfree_rcu_barrier(cpu);
-  oracle_barrier_end(cpu, NULL);
-};
 const kept = (cpu: Cpu): readonly Ptr[] => (get(cpu, KEPT) === NULL ? [] : [get(cpu, KEPT) as Ptr]);
 /** What is wrong in krcs, and objects that are nowhere, all but one having been freed; not that something waits. */
 const broken = (cpu: Cpu): string | undefined =>
   [
     ...check_deferred(cpu).filter((problem) => !problem.endsWith("pending")),
-    ...check_whereabouts(cpu, get(cpu, CACHE) as Ptr<"kmem_cache">, kept(cpu), HEAD),
+    ...check_whereabouts(cpu, cache(cpu), kept(cpu), HEAD),
   ][0];
 /** Frees by kfree_rcu_mightsleep(). */
 const free = (i: number) => (cpu: Cpu) => kfree_rcu_mightsleep(cpu, object(cpu, i));
@@ -104,7 +83,7 @@ describe("the lock dropped for an allocation (E23)", () => {
   test("no record is lost and none counted twice, whoever comes meanwhile", () => {
     const scenario: Scenario = {
       name: "E23",
-      setup: withObjects(3, freeByHead(0)),
+      setup: setUp(3, freeByHead(0)),
       irq: freeByHead(2),
       cpus: [
         [free(1)],
@@ -117,13 +96,13 @@ describe("the lock dropped for an allocation (E23)", () => {
       ],
       check: broken,
     };
-    expect(explore(scenario, { random: 30, bound: 1 })).toMatchObject({ failure: undefined, exhausted: 1 });
+    expect(exploreMm(scenario, { random: 30, bound: 1 })).toMatchObject({ failure: undefined, exhausted: 1 });
   });
 
   test("two pages for one list: an interrupt finds one while we allocate another", () => {
     const scenario: Scenario = {
       name: "E23-two-pages",
-      setup: withObjects(5, (cpu) => {
+      setup: setUp(5, (cpu) => {
         for (let i = 0; i < 3; i++) free(i)(cpu); // A full page.
         pendingIsReady(cpu);
       }),
@@ -140,7 +119,7 @@ describe("the lock dropped for an allocation (E23)", () => {
       ],
       check: broken,
     };
-    expect(explore(scenario, { random: 30, bound: 1 })).toMatchObject({ failure: undefined, exhausted: 1 });
+    expect(exploreMm(scenario, { random: 30, bound: 1 })).toMatchObject({ failure: undefined, exhausted: 1 });
   });
 });
 
@@ -151,7 +130,7 @@ describe("a reader keeps what it found", () => {
   ])("though its %s has an old object, too, and is looked at meanwhile (E10)", (_, freeOld) => {
     const scenario: Scenario = {
       name: "E10",
-      setup: withObjects(2, (cpu) => {
+      setup: setUp(2, (cpu) => {
         freeOld(cpu);
         pendingIsReady(cpu);
         publish(cpu, object(cpu, 1));
@@ -168,13 +147,13 @@ describe("a reader keeps what it found", () => {
         [reader],
       ],
     };
-    expect(explore(scenario, { random: 30, bound: 1 })).toMatchObject({ failure: undefined, exhausted: 1 });
+    expect(exploreMm(scenario, { random: 30, bound: 1 })).toMatchObject({ failure: undefined, exhausted: 1 });
   });
 
   test("though a batch of another kind is about to be freed (E9)", () => {
     const scenario: Scenario = {
       name: "E9",
-      setup: withObjects(1, (cpu) => {
+      setup: setUp(1, (cpu) => {
         free(0)(cpu);
         monitor(cpu); // Asks for a grace period.
         publish(cpu, vmalloc(cpu, 64));
@@ -192,13 +171,13 @@ describe("a reader keeps what it found", () => {
         [reader],
       ],
     };
-    expect(explore(scenario, { random: 30 }).failure).toBeUndefined();
+    expect(exploreMm(scenario, { random: 30 }).failure).toBeUndefined();
   });
 
   test("though there is no memory to note it down (E20)", () => {
     const scenario: Scenario = {
       name: "E20",
-      setup: withObjects(1, (cpu) => {
+      setup: setUp(1, (cpu) => {
         publish(cpu, object(cpu, 0));
         takeAllPages(cpu);
       }),
@@ -215,14 +194,14 @@ describe("a reader keeps what it found", () => {
       ],
       check: (cpu) => check_deferred(cpu)[0],
     };
-    expect(explore(scenario, { random: 30, bound: 1 })).toMatchObject({ failure: undefined, exhausted: 1 });
+    expect(exploreMm(scenario, { random: 30, bound: 1 })).toMatchObject({ failure: undefined, exhausted: 1 });
   });
 });
 
 describe("a shrinker that frees while a barrier runs (E25)", () => {
   const scenario: Scenario = {
     name: "K-2",
-    setup: withObjects(2, (cpu) => {
+    setup: setUp(2, (cpu) => {
       freeByHead(0)(cpu);
       free(1)(cpu);
       pendingIsReady(cpu);
@@ -231,10 +210,10 @@ describe("a shrinker that frees while a barrier runs (E25)", () => {
     check: broken,
   };
   test("is waited for", () => {
-    expect(explore(scenario, { random: 30, bound: 1 })).toMatchObject({ failure: undefined, exhausted: 1 });
+    expect(exploreMm(scenario, { random: 30, bound: 1 })).toMatchObject({ failure: undefined, exhausted: 1 });
   });
   test("is not, as the kernel does it (K-2)", () => {
-    const run = explore({ ...scenario, globals: { kernel_behaviour: KB_K2 } }, { random: 100, bound: 1 });
+    const run = exploreMm({ ...scenario, globals: { kernel_behaviour: KB_K2 } }, { random: 100, bound: 1 });
     expect(run.failure?.message).toContain("missed by kvfree_rcu_barrier()");
   });
 });
@@ -246,7 +225,7 @@ test.each([
   const shrink: Operation = (cpu) => void shrink_kvfree_rcu(cpu);
   const scenario: Scenario = {
     name: "shrinkers",
-    setup: withObjects(5, (cpu) => {
+    setup: setUp(5, (cpu) => {
       for (let i = 0; i < 4; i++) free(i)(cpu); // A full page and another one: the monitor comes with the next tick.
       pendingIsReady(cpu);
     }),
@@ -255,7 +234,7 @@ test.each([
     ticks: 1,
     check: broken,
   };
-  expect(explore(scenario, { random: 30 }).failure).toBeUndefined();
+  expect(exploreMm(scenario, { random: 30 }).failure).toBeUndefined();
 });
 
 describe("the page cache", () => {
@@ -279,7 +258,7 @@ describe("the page cache", () => {
   test("counts its pages, whoever takes one and whoever takes all", () => {
     const scenario: Scenario = {
       name: "get-drain",
-      setup: withObjects(1, (cpu) => {
+      setup: setUp(1, (cpu) => {
         const krcp = krcOf(cpu);
         const bnode = alloc_bnode(cpu);
         const flags = krc_lock(cpu, krcp);
@@ -291,23 +270,23 @@ describe("the page cache", () => {
       check: broken,
       kernel: NO_GRACE_PERIODS,
     };
-    expect(explore(scenario, { random: 20, bound: 2 })).toMatchObject({ failure: undefined, exhausted: 2 });
+    expect(exploreMm(scenario, { random: 20, bound: 2 })).toMatchObject({ failure: undefined, exhausted: 2 });
   });
 
   test("that is filled and drained at the same time loses no page", () => {
     const scenario = lossless({
       name: "fill-drain",
-      setup: withObjects(3, notePages),
+      setup: setUp(3, notePages),
       globals: { rcu_min_cached_objs: 2 },
       cpus: [[freeByHead(0), freeByHead(1), freeByHead(2)], [(cpu) => void shrink_kvfree_rcu(cpu)]],
     });
-    expect(explore(scenario, { random: 40 }).failure).toBeUndefined();
+    expect(exploreMm(scenario, { random: 40 }).failure).toBeUndefined();
   });
 
   test("that is filled from two sides takes what it may, and the rest goes back", () => {
     const scenario = lossless({
       name: "fill-fill",
-      setup: withObjects(4, (cpu) => {
+      setup: setUp(4, (cpu) => {
         notePages(cpu);
         for (let i = 0; i < 3; i++) free(i)(cpu); // A full page,
         pendingIsReady(cpu);
@@ -316,25 +295,25 @@ describe("the page cache", () => {
       // whose records the shrinker frees: it goes to the cache, as does the one that the worker allocates.
       cpus: [[freeByHead(3)], [(cpu) => void shrink_kvfree_rcu(cpu)]],
     });
-    expect(explore(scenario, { random: 40, bound: 0 }).failure).toBeUndefined();
+    expect(exploreMm(scenario, { random: 40, bound: 0 }).failure).toBeUndefined();
   });
 
   test("has one worker for a krc, whoever starts it: interrupts on top of each other", () => {
     const scenario = lossless({
       name: "one-worker",
-      setup: withObjects(3, notePages),
+      setup: setUp(3, notePages),
       globals: { rcu_min_cached_objs: 2 },
       irq: freeByHead(2),
       cpus: [[freeByHead(0), freeByHead(1)], [(cpu) => raiseIrq(cpu, 0)]],
     });
-    expect(explore(scenario, { random: 30 }).failure).toBeUndefined();
+    expect(exploreMm(scenario, { random: 30 }).failure).toBeUndefined();
   });
 });
 
 test("played again, a free tells the debug facilities of the same records, whoever has their page by then", () => {
   const scenario: Scenario = {
     name: "bhead-unqueue",
-    setup: withObjects(3, (cpu) => {
+    setup: setUp(3, (cpu) => {
       for (let i = 0; i < 3; i++) free(i)(cpu);
       pendingIsReady(cpu);
     }),
@@ -358,13 +337,13 @@ test("played again, a free tells the debug facilities of the same records, whoev
       ],
     ],
   };
-  expect(explore(scenario, { random: 10 }).failure).toBeUndefined();
+  expect(exploreMm(scenario, { random: 10 }).failure).toBeUndefined();
 });
 
 describe("two barriers at once (E22), objects in pages", () => {
   test("none overlooks a batch that the other is queueing", () => {
-    const scenario: Scenario = { name: "E22", setup: withObjects(1, free(0)), cpus: [[krcBarrier], [krcBarrier]] };
-    expect(explore(scenario, { random: 20 }).failure).toBeUndefined();
+    const scenario: Scenario = { name: "E22", setup: setUp(1, free(0)), cpus: [[krcBarrier], [krcBarrier]] };
+    expect(exploreMm(scenario, { random: 20 }).failure).toBeUndefined();
   });
 
   test("without batching each CPU frees, then waits", () => {
@@ -374,10 +353,10 @@ describe("two barriers at once (E22), objects in pages", () => {
     };
     const scenario: Scenario = {
       name: "unbatched",
-      setup: withObjects(2),
+      setup: setUp(2),
       globals: { unbatched: 1 },
       cpus: [[program(0)], [program(1)]],
     };
-    expect(explore(scenario, { random: 15 }).failure).toBeUndefined();
+    expect(exploreMm(scenario, { random: 15 }).failure).toBeUndefined();
   });
 });

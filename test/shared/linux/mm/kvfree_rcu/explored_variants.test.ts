@@ -1,7 +1,6 @@
 /** The variants of kfree_rcu_nolock(), searched by the explorer with the oracle watching. E24 is in src/main/litmus. */
 import { describe, expect, test } from "vitest";
-import { Explorer, type Budget, type Exploration } from "../../../../../src/main/explore/explore.ts";
-import { get, set, type Scenario } from "../../../../../src/main/explore/scenario.ts";
+import { get, set } from "../../../../../src/main/explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "../../../../../src/main/races/kit_no_grace_periods.ts";
 import type { Cpu } from "../../../../../src/shared/cpu/cpu.ts";
 import { per_cpu_ptr } from "../../../../../src/shared/cpu/cpu.ts";
@@ -13,10 +12,8 @@ import { check_deferred } from "../../../../../src/shared/linux/mm/kvfree_rcu/ch
 import { schedule_delayed_monitor_work } from "../../../../../src/shared/linux/mm/kvfree_rcu/krc.ts";
 import { kfree_rcu } from "../../../../../src/shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
 import { kfree_rcu_nolock } from "../../../../../src/shared/linux/mm/kvfree_rcu/nolock.ts";
-import { kmem_cache_create } from "../../../../../src/shared/linux/mm/slub/cache.ts";
-import type { Ptr } from "../../../../../src/shared/mem/struct.ts";
-import { alloc_for_nolock } from "../nolock_objects.ts";
-import { Thing, type ThingPtr } from "./machine.ts";
+import { cache, exploreMm, object, withObjects } from "../explore_mm.ts";
+import { Thing } from "./machine.ts";
 
 const { head: HEAD } = Thing.offset;
 const VARIANTS = [
@@ -24,26 +21,12 @@ const VARIANTS = [
   ["v3", VARIANT_V3],
   ["rfc", VARIANT_RFC],
 ] as const;
-/** Scenario words. */
-const CACHE = 0;
+/** Scenario words, besides those of withObjects(): one for each CPU. */
 const RETURNED = 1;
-const FIRST_OBJECT = 8;
 
-const object = (cpu: Cpu, i: number): ThingPtr => get(cpu, FIRST_OBJECT + i) as ThingPtr;
-const withObjects =
-  (n: number, flags = 0) =>
-  (cpu: Cpu): void => {
-    const s = kmem_cache_create(cpu, "things", Thing.size, { flags });
-    set(cpu, CACHE, s);
-    for (let i = 0; i < n; i++) set(cpu, FIRST_OBJECT + i, alloc_for_nolock(cpu, s));
-  };
-const barrier = (cpu: Cpu): void => kvfree_rcu_barrier_on_cache(cpu, get(cpu, CACHE) as Ptr<"kmem_cache">);
+const barrier = (cpu: Cpu): void => kvfree_rcu_barrier_on_cache(cpu, cache(cpu));
 const stranded = (cpu: Cpu): string | undefined =>
   check_deferred(cpu).find((problem) => /stranded|counts|held/.test(problem));
-function explore(scenario: Scenario, budget: Budget): Exploration {
-  const globals = { tiny: 1, ...scenario.globals };
-  return new Explorer({ steps: 400_000, oracle: true, ...scenario, globals }).explore(budget);
-}
 
 describe("an NMI on top of whoever holds a krc lock, another CPU wants it too (E11)", () => {
   const nmi = (cpu: Cpu): void => {
@@ -52,7 +35,7 @@ describe("an NMI on top of whoever holds a krc lock, another CPU wants it too (E
     kfree_rcu_nolock(cpu, object(cpu, 1), HEAD);
   };
   test.each(VARIANTS)("%s: waits for nobody, and strands nothing", (_, nolock_variant) => {
-    const run = explore(
+    const run = exploreMm(
       {
         name: "E11",
         globals: { nolock_variant },
@@ -70,7 +53,7 @@ describe("an NMI on top of whoever holds a krc lock, another CPU wants it too (E
     expect(run).toMatchObject({ failure: undefined, exhausted: 1 });
   });
   test.each(VARIANTS)("%s: nor is it missed by a barrier, however late the irq_work", (_, nolock_variant) => {
-    const run = explore(
+    const run = exploreMm(
       {
         name: "E11+barrier",
         globals: { nolock_variant, irqwork_mode: IRQWORK_LATE },
@@ -93,7 +76,7 @@ describe("an NMI on top of whoever holds a krc lock, another CPU wants it too (E
     expect(run.failure).toBeUndefined();
   });
   test("rfc: two CPUs' NMIs at once, each for its own krc", () => {
-    const run = explore(
+    const run = exploreMm(
       {
         name: "E11+2",
         globals: { nolock_variant: VARIANT_RFC },
@@ -119,7 +102,7 @@ describe.each(VARIANTS)("%s", (_, nolock_variant) => {
     ["prompt", 0],
     ["late", IRQWORK_LATE],
   ])("an NMI's object is not missed by a barrier that begins after it (E12, %s)", (__, irqwork_mode) => {
-    const run = explore(
+    const run = exploreMm(
       {
         name: "E12",
         globals: { nolock_variant, irqwork_mode },
