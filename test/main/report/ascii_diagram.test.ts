@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { asciiDiagram } from "../../../src/main/report/ascii_diagram.ts";
 import { columns, WIDTH } from "../../../src/main/report/columns.ts";
 import { pageOf } from "../../../src/main/report/selection.ts";
+import { expectInOrder } from "./in_order.ts";
 import { nestedProducer, Story } from "./story.ts";
 
 /** Rows of a diagram and the two lines with names. */
@@ -39,9 +40,7 @@ test("whatever is left out, each CPU and interrupt keeps the last access that ra
     "again()",
     "= things#0",
   ];
-  const places = story.map((part) => text.indexOf(part));
-  expect(places).not.toContain(-1);
-  expect(places).toEqual(places.toSorted((a, b) => a - b));
+  expectInOrder(text, story);
 });
 
 test("it is shorter than the columns, and shows nothing that they do not show", () => {

@@ -12,6 +12,7 @@ import { POINT } from "../../../src/shared/layout/points.ts";
 import { SLAB_NO_SHEAVES } from "../../../src/shared/layout/slab_flags.ts";
 import { kvfree_rcu_barrier_on_cache } from "../../../src/shared/linux/mm/kvfree_rcu/barrier.ts";
 import { kfree_rcu_nolock } from "../../../src/shared/linux/mm/kvfree_rcu/nolock.ts";
+import { expectInOrder } from "./in_order.ts";
 import { twoConsumers } from "./two_consumers.ts";
 import { cache, object, withObjects } from "../../shared/linux/mm/explore_mm.ts";
 import { Thing } from "../../shared/linux/mm/kvfree_rcu/machine.ts";
@@ -79,9 +80,7 @@ test("an NMI between llist_add() and irq_work_queue(): names of objects, fields 
     "kvfree_rcu_barrier_on_cache()",
     "read cpu0.dpw.work.flags = 0",
   ];
-  const places = story.map((line) => diagram.indexOf(line));
-  expect(places).not.toContain(-1);
-  expect(places).toEqual(places.toSorted((a, b) => a - b));
+  expectInOrder(diagram, story);
 });
 
 test("a barrier that drains in the wrong order: where the object goes, and that nobody waits for it", async () => {
@@ -99,9 +98,7 @@ test("a barrier that drains in the wrong order: where the object goes, and that 
     "read cpu0.rcu_data.cblist.len = 0",
   ];
   for (const text of [report, diagram]) {
-    const places = story.map((part) => text.indexOf(part));
-    expect(places).not.toContain(-1);
-    expect(places).toEqual(places.toSorted((a, b) => a - b));
+    expectInOrder(text, story);
     expect(text).not.toMatch(/wq_barrier_func|rcu_pending|cblist\.head/);
   }
   expect(diagram.split("\n").length).toBeLessThanOrEqual(32);

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { SWITCH, NMI } from "../../../src/main/explore/strategy.ts";
 import { WIDTH } from "../../../src/main/report/columns.ts";
 import { describeFailure, failureJson } from "../../../src/main/report/interleaving.ts";
+import { expectInOrder } from "./in_order.ts";
 import { nestedProducer, Story } from "./story.ts";
 
 const failure = {
@@ -41,9 +42,7 @@ test("the property first, then columns, state, the object's life, and how to see
     "Token:  TOKEN",
     "Replay: sheaf replay TOKEN",
   ];
-  const places = order.map((part) => text.indexOf(part));
-  expect(places).not.toContain(-1);
-  expect(places).toEqual(places.toSorted((a, b) => a - b));
+  expectInOrder(text, order);
   expect(text).not.toContain("Shrink:");
 });
 
