@@ -9,7 +9,7 @@ import { bind_callback, type CallbackFn } from "../../../src/shared/cpu/callback
 import type { Cpu } from "../../../src/shared/cpu/cpu.ts";
 import { run_interrupt } from "../../../src/shared/cpu/interrupt.ts";
 import { CB, FIRST_FREE_CALLBACK } from "../../../src/shared/layout/callbacks.ts";
-import { P_IRQ, P_NMI } from "../../../src/shared/layout/cpu.ts";
+import { P_IRQ, P_NMI, P_TICK } from "../../../src/shared/layout/cpu.ts";
 import { Globals } from "../../../src/shared/layout/globals.ts";
 import { bind_kernel, kernel_init } from "../../../src/shared/linux/kernel/init.ts";
 import {
@@ -23,7 +23,7 @@ import { run_work_items } from "../../../src/shared/linux/kernel/workqueue.ts";
 import type { CallbackId, Ptr } from "../../../src/shared/mem/struct.ts";
 import { sequentialMachine } from "../../machine.ts";
 
-const { nmi_handler: NMI_HANDLER, irq_handler: IRQ_HANDLER } = Globals.offset;
+const { nmi_handler: NMI_HANDLER, irq_handler: IRQ_HANDLER, jiffies: JIFFIES } = Globals.offset;
 
 function bind(): void {
   bind_kernel();
@@ -61,6 +61,14 @@ export function callbackOf(i: number, fn: CallbackFn): CallbackId {
   return id;
 }
 
+/** `n` ticks, which every CPU takes at once. */
+export function tickAll(cpus: readonly Cpu[], n = 1): void {
+  const { globals, mem } = cpus[0];
+  for (let i = 0; i < n; i++) {
+    mem.fetch_add(globals, JIFFIES, 1);
+    for (const cpu of cpus) run_interrupt(cpu, P_TICK);
+  }
+}
 /** Runs `fn` in an NMI of `cpu`. */
 export function inNmi(cpu: Cpu, fn: (cpu: Cpu) => void): void {
   cpu.mem.poke(cpu.globals, NMI_HANDLER, callbackOf(90, fn));

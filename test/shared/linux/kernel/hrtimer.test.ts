@@ -4,7 +4,6 @@ import { callbackId, get, set, type Scenario } from "../../../../src/main/explor
 import { bug } from "../../../../src/shared/cpu/bug.ts";
 import { in_hardirq, irqs_disabled, local_irq_restore, local_irq_save } from "../../../../src/shared/cpu/context.ts";
 import { per_cpu_ptr, type Cpu } from "../../../../src/shared/cpu/cpu.ts";
-import { run_interrupt } from "../../../../src/shared/cpu/interrupt.ts";
 import { CpuCounters, P_TICK } from "../../../../src/shared/layout/cpu.ts";
 import { Globals } from "../../../../src/shared/layout/globals.ts";
 import { PerCpu } from "../../../../src/shared/layout/percpu.ts";
@@ -15,7 +14,7 @@ import { jiffies, mod_timer, timer_setup } from "../../../../src/shared/linux/ke
 import { LC } from "../../../../src/shared/linux/sync/lockdep.ts";
 import { raw_spin_lock, raw_spin_unlock, spin_lock_init } from "../../../../src/shared/linux/sync/spinlock.ts";
 import type { Ptr } from "../../../../src/shared/mem/struct.ts";
-import { boot, callbackOf, exploreLayer, inHardirq, inNmi, room } from "../layer.ts";
+import { boot, callbackOf, exploreLayer, inHardirq, inNmi, room, tickAll } from "../layer.ts";
 
 const { jiffies: JIFFIES } = Globals.offset;
 const { pending: PENDING } = PerCpu.offset;
@@ -37,12 +36,7 @@ beforeEach(() => {
   });
   for (const i of [0, 1, 2, 3]) hrtimer_setup(cpu, timer(i), func);
 });
-function tick(n = 1): void {
-  for (let i = 0; i < n; i++) {
-    cpu.mem.fetch_add(cpu.globals, JIFFIES, 1);
-    for (const c of cpus) run_interrupt(c, P_TICK);
-  }
-}
+const tick = (n = 1): void => tickAll(cpus, n);
 
 describe("without a delay", () => {
   test("runs at once, in hardirq, on the CPU that started it", () => {

@@ -2,8 +2,6 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { Scenario } from "../../../../src/main/explore/scenario.ts";
 import { in_serving_softirq, irqs_disabled, local_irq_save } from "../../../../src/shared/cpu/context.ts";
 import type { Cpu } from "../../../../src/shared/cpu/cpu.ts";
-import { run_interrupt } from "../../../../src/shared/cpu/interrupt.ts";
-import { P_TICK } from "../../../../src/shared/layout/cpu.ts";
 import { Globals } from "../../../../src/shared/layout/globals.ts";
 import { TIMER_IRQSAFE, TimerList } from "../../../../src/shared/layout/timer.ts";
 import {
@@ -18,7 +16,7 @@ import {
   timer_setup,
 } from "../../../../src/shared/linux/kernel/timer.ts";
 import type { Ptr } from "../../../../src/shared/mem/struct.ts";
-import { boot, callbackOf, exploreLayer, inHardirq, inNmi, inSoftirq, room } from "../layer.ts";
+import { boot, callbackOf, exploreLayer, inHardirq, inNmi, inSoftirq, room, tickAll } from "../layer.ts";
 
 const { jiffies: JIFFIES } = Globals.offset;
 
@@ -38,12 +36,7 @@ beforeEach(() => {
   });
   for (const i of [0, 1, 2, 3]) timer_setup(cpu, timer(i), func);
 });
-function tick(n = 1): void {
-  for (let i = 0; i < n; i++) {
-    cpu.mem.fetch_add(cpu.globals, JIFFIES, 1);
-    for (const c of cpus) run_interrupt(c, P_TICK);
-  }
-}
+const tick = (n = 1): void => tickAll(cpus, n);
 
 test("runs in softirq at its time, not before, once", () => {
   expect(mod_timer(cpu, timer(0), 3)).toBe(false);

@@ -1,10 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { in_item, in_task, local_irq_save, preempt_disable } from "../../../../src/shared/cpu/context.ts";
 import type { Cpu } from "../../../../src/shared/cpu/cpu.ts";
-import { run_interrupt } from "../../../../src/shared/cpu/interrupt.ts";
 import { cond_resched, run_items } from "../../../../src/shared/cpu/sched.ts";
-import { CpuPending, P_IRQ, P_KICK, P_TICK } from "../../../../src/shared/layout/cpu.ts";
-import { Globals } from "../../../../src/shared/layout/globals.ts";
+import { CpuPending, P_IRQ, P_KICK } from "../../../../src/shared/layout/cpu.ts";
 import { DelayedWork, WorkStruct } from "../../../../src/shared/layout/workqueue.ts";
 import {
   cancel_delayed_work_sync,
@@ -23,9 +21,8 @@ import {
 import { LC } from "../../../../src/shared/linux/sync/lockdep.ts";
 import { spin_lock, spin_lock_init } from "../../../../src/shared/linux/sync/spinlock.ts";
 import { embedded, type Ptr } from "../../../../src/shared/mem/struct.ts";
-import { boot, callbackOf, exploreLayer, inHardirq, inNmi, inSoftirq, room } from "../layer.ts";
+import { boot, callbackOf, exploreLayer, inHardirq, inNmi, inSoftirq, room, tickAll } from "../layer.ts";
 
-const { jiffies: JIFFIES } = Globals.offset;
 const { work: WORK } = DelayedWork.offset;
 
 let cpus: readonly Cpu[];
@@ -46,12 +43,7 @@ beforeEach(() => {
   for (const i of [0, 1, 2]) init_work(cpu, work(i), func);
   for (const i of [5, 6]) init_delayed_work(cpu, dwork(i), func);
 });
-function tick(n = 1): void {
-  for (let i = 0; i < n; i++) {
-    cpu.mem.fetch_add(cpu.globals, JIFFIES, 1);
-    for (const c of cpus) run_interrupt(c, P_TICK);
-  }
-}
+const tick = (n = 1): void => tickAll(cpus, n);
 
 describe("queue_work_on", () => {
   test("runs on the given CPU, in order, as an item; kicks it", () => {
