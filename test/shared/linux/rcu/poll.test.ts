@@ -1,6 +1,7 @@
 /** Polled grace periods: spec rcu 4.10, litmus E17 to E19. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { get, result, resultOf, set, type Scenario } from "../../../../src/main/explore/scenario.ts";
+import { reader, X, Y } from "../../../../src/main/litmus/kit_grace_period.ts";
 import type { Cpu } from "../../../../src/shared/cpu/cpu.ts";
 import { cond_resched } from "../../../../src/shared/cpu/sched.ts";
 import { RCU_GP_IDLE, RCU_GP_INIT, RcuGpOldstate, RcuNode, RcuState } from "../../../../src/shared/layout/rcu.ts";
@@ -23,7 +24,6 @@ import { rcu_get_root, rcu_state } from "../../../../src/shared/linux/rcu/rcu_no
 import { rcu_seq_endval, rcu_seq_start } from "../../../../src/shared/linux/rcu/rcu_seq.ts";
 import { call_rcu_hurry, rcu_gp_step, synchronize_rcu } from "../../../../src/shared/linux/rcu/tree.ts";
 import { synchronize_rcu_expedited } from "../../../../src/shared/linux/rcu/tree_exp.ts";
-import { rcu_read_lock, rcu_read_unlock } from "../../../../src/shared/linux/rcu/update.ts";
 import type { Ptr } from "../../../../src/shared/mem/struct.ts";
 import {
   bootRcu,
@@ -226,15 +226,6 @@ describe("full cookies", () => {
 });
 
 describe("explored", () => {
-  const X = 0;
-  const Y = 1;
-  const section = (c: Cpu): void => {
-    rcu_read_lock(c);
-    const r0 = get(c, Y);
-    const r1 = get(c, X);
-    rcu_read_unlock(c);
-    if (r0 === 0 && r1 === 1) result(c, 0, 1);
-  };
   const poller = (c: Cpu): void => {
     set(c, Y, 1);
     const cookie = get_state_synchronize_rcu(c);
@@ -265,13 +256,13 @@ describe("explored", () => {
     return resultOf(c, 1) ? "a callback ran, but its cookie is not done" : undefined;
   };
   const scenarios: Scenario[] = [
-    { name: "poll and cond", cpus: [[poller], [section], [synchronize_rcu]], check },
-    { name: "E17, E18: full", cpus: [[fullPoller], [synchronize_rcu], [section]], check },
-    { name: "full, with an expedited one", cpus: [[fullPoller], [synchronize_rcu_expedited], [section]], check },
-    { name: "poll, both kinds", cpus: [[poller], [synchronize_rcu_expedited, section], [synchronize_rcu]], check },
+    { name: "poll and cond", cpus: [[poller], [reader], [synchronize_rcu]], check },
+    { name: "E17, E18: full", cpus: [[fullPoller], [synchronize_rcu], [reader]], check },
+    { name: "full, with an expedited one", cpus: [[fullPoller], [synchronize_rcu_expedited], [reader]], check },
+    { name: "poll, both kinds", cpus: [[poller], [synchronize_rcu_expedited, reader], [synchronize_rcu]], check },
     {
       name: "a callback polls its own cookie",
-      cpus: [[inCallback], [synchronize_rcu], [section]],
+      cpus: [[inCallback], [synchronize_rcu], [reader]],
       check,
       final: synchronize_rcu,
     },

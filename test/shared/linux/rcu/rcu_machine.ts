@@ -25,9 +25,9 @@ import { bind_rcu, rcu_gp_step, rcu_init } from "../../../../src/shared/linux/rc
 import { NULL_ORACLE, type Oracle } from "../../../../src/shared/mem/oracle.ts";
 import { embedded, type Ptr } from "../../../../src/shared/mem/struct.ts";
 import { sequentialMachine } from "../../../machine.ts";
-import { callbackOf } from "../layer.ts";
+import { callbackOf, room } from "../layer.ts";
 
-export { callbackOf, inHardirq, inNmi } from "../layer.ts";
+export { callbackOf, inHardirq, inNmi, room } from "../layer.ts";
 
 const { gp_seq: GP_SEQ } = RcuState.offset;
 const { cblist: CBLIST } = RcuData.offset;
@@ -75,10 +75,6 @@ export function until(done: () => boolean, step: () => unknown): void {
   throw new Error("does not come to an end");
 }
 
-/** Room number `i` for a struct of up to 256 bytes, zeroed at power-on. */
-export function room<T extends string>(cpu: Cpu, i: number): Ptr<T> {
-  return (cpu.map.pages + 256 * i) as Ptr<T>;
-}
 export const head = (cpu: Cpu, i: number): Ptr<"rcu_head"> => room(cpu, i);
 
 /** An RCU callback that appends its head's room number to the returned list. */

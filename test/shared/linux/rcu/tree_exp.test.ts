@@ -1,6 +1,7 @@
 /** Expedited grace periods: spec rcu 4.9, litmus T28. */
 import { beforeEach, describe, expect, test } from "vitest";
-import { get, result, resultOf, set, type Scenario } from "../../../../src/main/explore/scenario.ts";
+import { get, resultOf, set, type Scenario } from "../../../../src/main/explore/scenario.ts";
+import { reader, sawSpan, updater, X, Y } from "../../../../src/main/litmus/kit_grace_period.ts";
 import { bind_callback } from "../../../../src/shared/cpu/callback_table.ts";
 import {
   local_bh_disable,
@@ -217,13 +218,6 @@ test("reports climb when a node becomes empty", () => {
 });
 
 describe("explored", () => {
-  const X = 0;
-  const Y = 1;
-  const updater = (wait: (c: Cpu) => void) => (c: Cpu) => {
-    set(c, Y, 1);
-    wait(c);
-    set(c, X, 1);
-  };
   const section =
     (enter: (c: Cpu) => void, leave: (c: Cpu) => void) =>
     (c: Cpu): void => {
@@ -231,14 +225,13 @@ describe("explored", () => {
       const r0 = get(c, Y);
       const r1 = get(c, X);
       leave(c);
-      if (r0 === 0 && r1 === 1) result(c, 0, 1);
+      sawSpan(c, r0, r1);
     };
   const check = (c: Cpu): string | undefined =>
     resultOf(c, 0) ? "a section spans the grace period" : check_rcu_quiescent(c)[0];
-  const reader = section(rcu_read_lock, rcu_read_unlock);
   const irqsOff = (c: Cpu): void => {
     const flags = local_irq_save(c);
-    section(rcu_read_lock, rcu_read_unlock)(c);
+    reader(c);
     local_irq_restore(c, flags);
   };
   const unlockedInside = (c: Cpu): void => {
@@ -248,7 +241,7 @@ describe("explored", () => {
     rcu_read_unlock(c);
     const r1 = get(c, X);
     preempt_enable(c);
-    if (r0 === 0 && r1 === 1) result(c, 0, 1);
+    sawSpan(c, r0, r1);
   };
   const exp = updater(synchronize_rcu_expedited);
   const scenarios: Scenario[] = [

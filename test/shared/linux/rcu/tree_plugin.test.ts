@@ -1,6 +1,7 @@
 /** Readers that are preempted: grace periods of both kinds wait for their tasks, and for nothing else. */
 import { describe, expect, test } from "vitest";
-import { get, result, resultOf, set, type Operation, type Scenario } from "../../../../src/main/explore/scenario.ts";
+import { get, resultOf, set, type Operation, type Scenario } from "../../../../src/main/explore/scenario.ts";
+import { reader, sawSpan, updater, X, Y } from "../../../../src/main/litmus/kit_grace_period.ts";
 import { local_irq_disable, local_irq_enable } from "../../../../src/shared/cpu/context.ts";
 import type { Cpu } from "../../../../src/shared/cpu/cpu.ts";
 import { cond_resched } from "../../../../src/shared/cpu/sched.ts";
@@ -17,15 +18,6 @@ import { RcuState } from "../../../../src/shared/layout/rcu.ts";
 import type { Ptr } from "../../../../src/shared/mem/struct.ts";
 import { exploreRcu, room } from "./rcu_machine.ts";
 
-const X = 0;
-const Y = 1;
-const reader: Operation = (cpu) => {
-  rcu_read_lock(cpu);
-  const r0 = get(cpu, Y);
-  const r1 = get(cpu, X);
-  rcu_read_unlock(cpu);
-  if (r0 === 0 && r1 === 1) result(cpu, 0, 1);
-};
 /** The section outlasts the unlock: IRQs are off until the second look is over. */
 const deferred: Operation = (cpu) => {
   rcu_read_lock(cpu);
@@ -34,19 +26,12 @@ const deferred: Operation = (cpu) => {
   rcu_read_unlock(cpu);
   const r1 = get(cpu, X);
   local_irq_enable(cpu);
-  if (r0 === 0 && r1 === 1) result(cpu, 0, 1);
+  sawSpan(cpu, r0, r1);
 };
 const other: Operation = (cpu) => {
   reader(cpu);
   cond_resched(cpu);
 };
-const updater =
-  (wait: Operation): Operation =>
-  (cpu) => {
-    set(cpu, Y, 1);
-    wait(cpu);
-    set(cpu, X, 1);
-  };
 function preempted(cpus: Scenario["cpus"], on: readonly number[], preempt = 1): Scenario {
   return {
     name: "preempted-readers",
