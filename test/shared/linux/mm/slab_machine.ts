@@ -4,15 +4,23 @@
 import type { Cpu } from "../../../../src/shared/cpu/cpu.ts";
 import { FIRST_FREE_CALLBACK } from "../../../../src/shared/layout/callbacks.ts";
 import type { MachineShape } from "../../../../src/shared/layout/map.ts";
-import { KMEM_CACHE_ALIVE, KmemCache, KmemCacheNode, KmemCachePerNode } from "../../../../src/shared/layout/slab.ts";
+import {
+  KMEM_CACHE_ALIVE,
+  KmemCache,
+  KmemCacheNode,
+  KmemCachePerNode,
+  Slab,
+} from "../../../../src/shared/layout/slab.ts";
 import { KmemCacheStats } from "../../../../src/shared/layout/slab_stat.ts";
+import { ListHead } from "../../../../src/shared/layout/types.ts";
 import { SLAB_NO_SHEAVES } from "../../../../src/shared/layout/slab_flags.ts";
 import { alloc_frozen_pages } from "../../../../src/shared/linux/mm/page_alloc/page_alloc.ts";
 import { get_order, page_address } from "../../../../src/shared/linux/mm/page_alloc/zone.ts";
 import { type CacheRequest, init_cache_geometry } from "../../../../src/shared/linux/mm/slub/geometry.ts";
 import { bind_free_slab } from "../../../../src/shared/linux/mm/slub/free_slab.ts";
 import { init_kmem_cache_node } from "../../../../src/shared/linux/mm/slub/partial.ts";
-import { embedded_at, type CallbackId, type Ptr } from "../../../../src/shared/mem/struct.ts";
+import { get_node } from "../../../../src/shared/linux/mm/slub/slab.ts";
+import { container_of, embedded, embedded_at, type CallbackId, type Ptr } from "../../../../src/shared/mem/struct.ts";
 import { PageMachine } from "./page_machine.ts";
 
 const C = KmemCache.offset;
@@ -62,4 +70,16 @@ export function makeCache(
 /** Memory for an array of objects. */
 export function objectArray(cpu: Cpu): Ptr<"object_array"> {
   return page_address(cpu, alloc_frozen_pages(cpu, 0, 0)) as Ptr<"object_array">;
+}
+/** The slabs on a list, from its head on. */
+export function slabsOn(cpu: Cpu, head: Ptr<"list_head">): Ptr<"slab">[] {
+  const slabs: Ptr<"slab">[] = [];
+  for (let at = cpu.mem.peek(head, ListHead.offset.next); at !== head; at = cpu.mem.peek(at, ListHead.offset.next)) {
+    slabs.push(container_of(at, Slab.offset.slab_list));
+  }
+  return slabs;
+}
+/** The slabs on the partial list of node 0. */
+export function partialSlabs(cpu: Cpu, s: Ptr<"kmem_cache">): Ptr<"slab">[] {
+  return slabsOn(cpu, embedded(get_node(cpu, s, 0), KmemCacheNode.offset.partial));
 }

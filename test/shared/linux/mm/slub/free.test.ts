@@ -3,9 +3,8 @@ import { describe, expect, test } from "vitest";
 import { GFP_ATOMIC, NUMA_NO_NODE } from "../../../../../src/shared/layout/gfp.ts";
 import { CpuCounters } from "../../../../../src/shared/layout/cpu.ts";
 import { POINT } from "../../../../../src/shared/layout/points.ts";
-import { KmemCacheNode, Slab, SL_partial } from "../../../../../src/shared/layout/slab.ts";
+import { Slab, SL_partial } from "../../../../../src/shared/layout/slab.ts";
 import { SLAB_ALLOC_DEFAULT } from "../../../../../src/shared/layout/slab_flags.ts";
-import { ListHead } from "../../../../../src/shared/layout/types.ts";
 import type { Cpu } from "../../../../../src/shared/cpu/cpu.ts";
 import { INIT_LIST_HEAD } from "../../../../../src/shared/linux/lib/list.ts";
 import { check_page_allocator } from "../../../../../src/shared/linux/mm/page_alloc/check.ts";
@@ -20,8 +19,8 @@ import { get_node, oo_make, virt_to_slab } from "../../../../../src/shared/linux
 import { slab_word, word_inuse } from "../../../../../src/shared/linux/mm/slub/slab_word.ts";
 import { stat_report } from "../../../../../src/shared/linux/mm/slub/stat.ts";
 import { O_FREELIST, O_NONE } from "../../../../../src/shared/mem/oracle.ts";
-import { container_of, element, embedded, type Ptr } from "../../../../../src/shared/mem/struct.ts";
-import { objectArray, SlabMachine } from "../slab_machine.ts";
+import { element, type Ptr } from "../../../../../src/shared/mem/struct.ts";
+import { objectArray, partialSlabs, SlabMachine } from "../slab_machine.ts";
 
 type Cache = Ptr<"kmem_cache">;
 type Obj = Ptr<"object">;
@@ -29,14 +28,6 @@ const alloc = (cpu: Cpu, s: Cache): Obj => ___slab_alloc(cpu, s, GFP_ATOMIC, NUM
 const take = (cpu: Cpu, s: Cache, count: number): Obj[] => Array.from({ length: count }, () => alloc(cpu, s));
 const free = (cpu: Cpu, s: Cache, object: Obj): void =>
   __slab_free(cpu, s, virt_to_slab(cpu, object), object, object, 1);
-const linked = (cpu: Cpu, s: Cache): Ptr<"slab">[] => {
-  const head = embedded(get_node(cpu, s, 0), KmemCacheNode.offset.partial);
-  const slabs: Ptr<"slab">[] = [];
-  for (let at = cpu.mem.peek(head, ListHead.offset.next); at !== head; at = cpu.mem.peek(at, ListHead.offset.next)) {
-    slabs.push(container_of(at, Slab.offset.slab_list));
-  }
-  return slabs;
-};
 const list_locks = (cpu: Cpu): number =>
   cpu.mem.peek(cpu.counters, element(CpuCounters.offset.points_visited, POINT.list_lock_held));
 /** Takes all partial slabs off the list, as a refiller does. */
@@ -169,7 +160,7 @@ test.each(TABLE)("$name", ({ inuse, freed, isolated, enough, is_linked, discarde
   __kmem_cache_free_bulk(cpu, s, [...gone]);
 
   expect(list_locks(cpu) - locked).toBe(locks);
-  expect(linked(cpu, s).includes(slab)).toBe(is_linked);
+  expect(partialSlabs(cpu, s).includes(slab)).toBe(is_linked);
   expect(nr_free_pages(cpu) - pages).toBe(discarded ? 1 : 0);
   const after = stat_report(cpu, s);
   const counted = Object.entries(after).map(([name, n]) => [name, n - (before[name] ?? 0)] as const);
@@ -183,8 +174,8 @@ test.each(TABLE)("$name", ({ inuse, freed, isolated, enough, is_linked, discarde
     expect((cpu.mem.peek(slab, Slab.offset.flags) & SL_partial) !== 0).toBe(is_linked);
   }
   if (isolated === undefined) expect(check_slab_cache(cpu, s)).toEqual([]);
-  if (stats["FREE_ADD_PARTIAL"] === 1) expect(linked(cpu, s).at(-1)).toBe(slab); // The tail.
-  expect(node_nr_partial(cpu, get_node(cpu, s, 0))).toBe(linked(cpu, s).length);
+  if (stats["FREE_ADD_PARTIAL"] === 1) expect(partialSlabs(cpu, s).at(-1)).toBe(slab); // The tail.
+  expect(node_nr_partial(cpu, get_node(cpu, s, 0))).toBe(partialSlabs(cpu, s).length);
 });
 
 test("the freelist is last in, first out, and a chain keeps its order", () => {

@@ -2,16 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { GFP_ATOMIC, NUMA_NO_NODE } from "../../../../../src/shared/layout/gfp.ts";
 import { POINT } from "../../../../../src/shared/layout/points.ts";
-import {
-  KmemCache,
-  KmemCacheNode,
-  ObjectArray,
-  Slab,
-  SL_partial,
-  SL_pfmemalloc,
-} from "../../../../../src/shared/layout/slab.ts";
+import { KmemCache, ObjectArray, Slab, SL_partial, SL_pfmemalloc } from "../../../../../src/shared/layout/slab.ts";
 import { SLAB_ALLOC_DEFAULT, SLAB_ALLOC_NOLOCK } from "../../../../../src/shared/layout/slab_flags.ts";
-import { ListHead } from "../../../../../src/shared/layout/types.ts";
 import type { Cpu } from "../../../../../src/shared/cpu/cpu.ts";
 import { INIT_LIST_HEAD } from "../../../../../src/shared/linux/lib/list.ts";
 import { alloc_frozen_pages } from "../../../../../src/shared/linux/mm/page_alloc/page_alloc.ts";
@@ -30,8 +22,8 @@ import { get_node, oo_make, slab_nid, virt_to_slab } from "../../../../../src/sh
 import { slab_word, word_inuse } from "../../../../../src/shared/linux/mm/slub/slab_word.ts";
 import { stat_report } from "../../../../../src/shared/linux/mm/slub/stat.ts";
 import { O_TRANSIT } from "../../../../../src/shared/mem/oracle.ts";
-import { container_of, element, embedded, NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
-import { objectArray, SlabMachine } from "../slab_machine.ts";
+import { element, NULL, type Ptr } from "../../../../../src/shared/mem/struct.ts";
+import { objectArray, partialSlabs, SlabMachine, slabsOn } from "../slab_machine.ts";
 
 type Cache = Ptr<"kmem_cache">;
 type Obj = Ptr<"object">;
@@ -43,15 +35,6 @@ const free = (cpu: Cpu, s: Cache, object: Obj): void =>
 const read = (cpu: Cpu, p: Ptr<"object_array">, count: number): Obj[] =>
   Array.from({ length: count }, (_, i) => cpu.mem.peek(p, element(SLOTS, i)));
 const node0 = (cpu: Cpu, s: Cache): Ptr<"kmem_cache_node"> => get_node(cpu, s, 0);
-const linked = (cpu: Cpu, head: Ptr<"list_head">): Ptr<"slab">[] => {
-  const slabs: Ptr<"slab">[] = [];
-  for (let at = cpu.mem.peek(head, ListHead.offset.next); at !== head; at = cpu.mem.peek(at, ListHead.offset.next)) {
-    slabs.push(container_of(at, Slab.offset.slab_list));
-  }
-  return slabs;
-};
-const partial = (cpu: Cpu, s: Cache): Ptr<"slab">[] =>
-  linked(cpu, embedded(node0(cpu, s), KmemCacheNode.offset.partial));
 
 /** A cache of four objects a slab, with partial slabs that have so many free ones, in this order on the list. */
 function withPartial(...free_counts: number[]): {
@@ -83,11 +66,11 @@ describe("get_partial_node_bulk", () => {
     const { cpu, s, p } = withPartial(...free_counts);
     const list = p as Ptr as Ptr<"list_head">;
     INIT_LIST_HEAD(cpu, list);
-    const before = partial(cpu, s);
+    const before = partialSlabs(cpu, s);
     const some = get_partial_node_bulk(cpu, node0(cpu, s), list, GFP_ATOMIC, min, max, true);
-    const taken = linked(cpu, list);
+    const taken = slabsOn(cpu, list);
     expect(some).toBe(taken.length > 0);
-    expect([...taken, ...partial(cpu, s)]).toEqual(before); // From the head, in order.
+    expect([...taken, ...partialSlabs(cpu, s)]).toEqual(before); // From the head, in order.
     for (const slab of taken) expect(cpu.mem.peek(slab, Slab.offset.flags) & SL_partial).toBe(0);
     expect(node_nr_partial(cpu, node0(cpu, s))).toBe(before.length - taken.length);
     return taken.length;
@@ -106,11 +89,11 @@ describe("get_partial_node_bulk", () => {
   test("a slab from reserves stays on the list, those around it are taken", () => {
     const { cpu, s, p } = withPartial(1, 1, 1);
     const list = p as Ptr as Ptr<"list_head">;
-    const [first, reserve, last] = partial(cpu, s);
+    const [first, reserve, last] = partialSlabs(cpu, s);
     cpu.mem.fetch_or(reserve, Slab.offset.flags, SL_pfmemalloc);
     get_partial_node_bulk(cpu, node0(cpu, s), list, GFP_ATOMIC, 3, 3, true);
-    expect(linked(cpu, list)).toEqual([first, last]);
-    expect(partial(cpu, s)).toEqual([reserve]);
+    expect(slabsOn(cpu, list)).toEqual([first, last]);
+    expect(partialSlabs(cpu, s)).toEqual([reserve]);
     expect(node_nr_partial(cpu, node0(cpu, s))).toBe(1);
   });
 
@@ -135,7 +118,7 @@ describe("__refill_objects_node", () => {
     const objects = read(cpu, p, 4);
     expect(new Set(objects).size).toBe(4);
     for (const object of objects) expect(machine.oracle.place(object)).toBe(O_TRANSIT);
-    expect(partial(cpu, s)).toEqual([]);
+    expect(partialSlabs(cpu, s)).toEqual([]);
     expect(check_slab_cache(cpu, s)).toEqual([]);
     for (const object of objects) free(cpu, s, object);
     expect(check_slab_cache(cpu, s)).toEqual([]);
@@ -143,9 +126,9 @@ describe("__refill_objects_node", () => {
 
   test("gives back what is too much: the slab goes to the tail", () => {
     const { machine, cpu, s, p } = withPartial(3, 1);
-    const [first, second] = partial(cpu, s);
+    const [first, second] = partialSlabs(cpu, s);
     expect(refill(cpu, s, p, 2, 2)).toBe(2);
-    expect(partial(cpu, s)).toEqual([second, first]);
+    expect(partialSlabs(cpu, s)).toEqual([second, first]);
     expect(word_inuse(slab_word(cpu, first))).toBe(3);
     expect(check_slab_cache(cpu, s)).toEqual([]);
     const left = alloc(cpu, s);
@@ -166,25 +149,25 @@ describe("__refill_objects_node", () => {
 
   test("slabs that are not needed after all go back", () => {
     const { machine, cpu, other, s, p, used } = withPartial(1, 1);
-    const [first, second] = partial(cpu, s);
+    const [first, second] = partialSlabs(cpu, s);
     // Two are isolated for 2 objects; frees give the first one enough for both.
     machine.at(cpu, POINT.slab_read_before_cmpxchg, () => free(other, s, used[0][0]));
     expect(refill(cpu, s, p, 2, 2)).toBe(2);
     expect(read(cpu, p, 2).map((object) => virt_to_slab(cpu, object))).toEqual([first, first]);
-    expect(partial(cpu, s)).toEqual([second]);
+    expect(partialSlabs(cpu, s)).toEqual([second]);
     expect(check_slab_cache(cpu, s)).toEqual([]);
   });
 
   test("objects that nobody needs any more make an isolated slab empty: it stays partial", () => {
     const { machine, cpu, other, s, p, used } = withPartial(1, 3);
-    const [, second] = partial(cpu, s);
+    const [, second] = partialSlabs(cpu, s);
     cpu.mem.poke(s, KmemCache.offset.min_partial, 0);
     machine.at(cpu, POINT.slab_read_before_cmpxchg, () => {
       free(other, s, used[1][0]); // Empties the second one, which is isolated: nothing happens to it.
       for (const object of used[0]) free(other, s, object);
     });
     expect(refill(cpu, s, p, 4, 4)).toBe(4);
-    expect(partial(cpu, s)).toEqual([second]);
+    expect(partialSlabs(cpu, s)).toEqual([second]);
     expect(word_inuse(slab_word(cpu, second))).toBe(0);
     expect(check_slab_cache(cpu, s)).toEqual([]);
   });
@@ -245,7 +228,7 @@ describe("refill_objects", () => {
 
   test("__slab_try_return_freelist: not on top of what somebody has freed", () => {
     const { cpu, s, used } = withPartial(1);
-    const [slab] = partial(cpu, s);
+    const [slab] = partialSlabs(cpu, s);
     const word = slab_word(cpu, slab);
     expect(__slab_try_return_freelist(cpu, s, node0(cpu, s), NULL, slab, used[0][0], 1)).toBe(false);
     expect(slab_word(cpu, slab)).toBe(word);
