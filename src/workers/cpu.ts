@@ -84,49 +84,38 @@ export type CpuOutcome =
 
 /** Runs a task of CPU `task.cpu` of the machine from boot to rest. @returns how it ended; throws nothing. */
 export function runCpu(task: CpuTask, program: Program): CpuOutcome {
-  return task.index === 0 ? runMain(task, program) : runIrqWorkd(task, program);
-}
-function runMain(task: CpuTask, program: Program): CpuOutcome {
-  const { cpu: id } = task;
   const control = Control.at(task.control);
   const map = new MachineMap(task.shape);
   try {
-    const mem = new InterruptibleMemory(task.buffer, embedded(map.section(id), PENDING));
+    const mem = new InterruptibleMemory(task.buffer, embedded(map.section(task.cpu), PENDING));
     const oracle = task.oracle === undefined ? NULL_ORACLE : new SharedOracle(task.oracle);
-    const cpu = attachOnlyCpu(mem, map, id, SPIN_BOUND, oracle);
-    const baseline = boot(cpu, program);
-    Barrier.wait(control.bootBarrier, id + 1);
-    new LocalSource(cpu, mem, task).start();
-    if (cpu.migrates) mem.attachMigrator(new ThreadMigrator(cpu, mem, control, task.seed));
-    if ("main" in program) program.main(cpu);
-    else run_operations(cpu, program.operation);
-    rest(cpu, program, baseline);
-    if (cpu.rt) leave_to_other(cpu);
-    return { kind: "rested", cpu: id };
+    const cpu = attachOnlyCpu(mem, map, task.cpu, SPIN_BOUND, oracle, task.index);
+    if (task.index === 0) runMain(cpu, mem, control, task, program);
+    else runIrqWorkd(cpu, mem, task, program);
+    return { kind: "rested", cpu: task.cpu };
   } catch (error) {
     return outcomeOf(error, task, control, map);
   }
+}
+function runMain(cpu: Cpu, mem: InterruptibleMemory, control: Control, task: CpuTask, program: Program): void {
+  const baseline = boot(cpu, program);
+  Barrier.wait(control.bootBarrier, cpu.id + 1);
+  new LocalSource(cpu, mem, task).start();
+  if (cpu.migrates) mem.attachMigrator(new ThreadMigrator(cpu, mem, control, task.seed));
+  if ("main" in program) program.main(cpu);
+  else run_operations(cpu, program.operation);
+  rest(cpu, program, baseline);
+  if (cpu.rt) leave_to_other(cpu);
 }
 /**
- * Runs irq_work/N of a machine with PREEMPT_RT: the second task of CPU `task.cpu`, on a thread of its own. It has its first
- * turn when the main task gives way, which is after boot, and its last one when that leaves the CPU for good.
+ * Runs irq_work/N of a machine with PREEMPT_RT: the second task of the CPU, on a thread of its own. It has its first turn
+ * when the main task gives way, which is after boot, and its last one when that leaves the CPU for good.
  */
-function runIrqWorkd(task: CpuTask, program: Program): CpuOutcome {
-  const { cpu: id } = task;
-  const control = Control.at(task.control);
-  const map = new MachineMap(task.shape);
-  try {
-    const mem = new InterruptibleMemory(task.buffer, embedded(map.section(id), PENDING));
-    const oracle = task.oracle === undefined ? NULL_ORACLE : new SharedOracle(task.oracle);
-    const cpu = attachOnlyCpu(mem, map, id, SPIN_BOUND, oracle, 1);
-    bindProgram(program);
-    mem.wait_for_turn(cpu.sched + ON_CPU);
-    new LocalSource(cpu, mem, { ...task, seed: mixSeed(task.seed, cpu.task_id) }).start();
-    while (!is_finished(cpu)) run_irq_workd(cpu, is_finished);
-    return { kind: "rested", cpu: id };
-  } catch (error) {
-    return outcomeOf(error, task, control, map);
-  }
+function runIrqWorkd(cpu: Cpu, mem: InterruptibleMemory, task: CpuTask, program: Program): void {
+  bindProgram(program);
+  mem.wait_for_turn(cpu.sched + ON_CPU);
+  new LocalSource(cpu, mem, { ...task, seed: mixSeed(task.seed, cpu.task_id) }).start();
+  while (!is_finished(cpu)) run_irq_workd(cpu, is_finished);
 }
 function outcomeOf(error: unknown, { cpu, buffer }: CpuTask, control: Control, map: MachineMap): CpuOutcome {
   if (error instanceof MachineStopped) return { kind: "stopped", cpu };
