@@ -21,8 +21,8 @@ import { kmalloc_slab } from "../../shared/linux/mm/slub/size_class.ts";
 import { element, type Ptr } from "../../shared/mem/struct.ts";
 import { get, set, type Operation, type Scenario } from "../explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "../races/kit_no_grace_periods.ts";
+import { account } from "../races/kit_whereabouts.ts";
 import { cache, CAPACITY, HEAD, OBJECTS, thing, withThings, type Way } from "./kit_objects.ts";
-import { unaccounted } from "./kit_whereabouts.ts";
 import type { Litmus } from "./litmus.ts";
 
 const { krc: KRC } = PerCpu.offset;
@@ -109,7 +109,7 @@ export default HELD.map((held): Litmus => ({
   title: `kfree_rcu_nolock() in an NMI on the holder of the ${held.lock} lock`,
   outcome: "it spins, or an object is nowhere",
   verdict: "F",
-  observed: (cpu) => unaccounted(cpu, get(cpu, RETURNED) === 1 ? [] : [thing(cpu, 0)]).length > 0,
+  observed: (cpu) => account(cpu, cache(cpu), get(cpu, RETURNED) === 1 ? [] : [thing(cpu, 0)], HEAD).length > 0,
   reported: /spins in NMI|allocates in NMI/,
   bound: 2,
   scenario: { name: `E11-${held.lock}`, ...program(held, nolock) },

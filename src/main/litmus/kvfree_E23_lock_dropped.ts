@@ -20,9 +20,9 @@ import { kfree_rcu_mightsleep } from "../../shared/linux/mm/kvfree_rcu/kvfree_rc
 import { alloc_bnode } from "../../shared/linux/mm/kvfree_rcu/page_cache.ts";
 import { embedded, type Ptr } from "../../shared/mem/struct.ts";
 import type { Scenario } from "../explore/scenario.ts";
+import { account } from "../races/kit_whereabouts.ts";
 import { krc, monitor } from "./kit_krc.ts";
-import { LIST, OBJECTS, thing, withThings, type Way } from "./kit_objects.ts";
-import { unaccounted } from "./kit_whereabouts.ts";
+import { cache, HEAD, LIST, OBJECTS, thing, withThings, type Way } from "./kit_objects.ts";
 import type { Litmus } from "./litmus.ts";
 
 const { list: LINK, nr_records: NR_RECORDS } = KvfreeRcuBulkData.offset;
@@ -49,7 +49,7 @@ const litmus: Litmus = {
   title: "kfree_rcu_mightsleep() drops its lock for an allocation; another CPU drains its krc",
   outcome: "a record is lost, or the count is wrong",
   verdict: "F",
-  observed: (cpu) => unaccounted(cpu, []).length > 0,
+  observed: (cpu) => account(cpu, cache(cpu), [], HEAD).length > 0,
   // What the checks of krc say first: two CPUs have changed its lists at once.
   reported: /records, but|are leaked|older cookie|do not point at it/,
   bound: 2,

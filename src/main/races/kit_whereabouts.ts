@@ -1,8 +1,10 @@
 /**
  * Where are the objects of a cache that nobody uses, and that are not free either? Walks all places in which an object
- * can wait: deferred lists, krc, sheaves that wait for call_rcu() or for their grace period, KASAN's quarantine. Together with the census of
- * slabs and sheaves each object must be found exactly once (spec slub 14, invariant 1), at any moment at which no CPU is
- * inside the allocator: no barrier has to be run first.
+ * can wait: deferred lists, krc, sheaves that wait for call_rcu() or for their grace period, KASAN's quarantine. Together
+ * with the census of slabs and sheaves each object must be found exactly once (spec slub 14, invariant 1), at any moment
+ * at which no CPU is inside the allocator: no barrier has to be run first.
+ *
+ * account() adds what else races and litmus tests must leave behind, whoever won.
  */
 import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { per_cpu_ptr } from "../../shared/cpu/cpu.ts";
@@ -20,14 +22,18 @@ import { PerCpu } from "../../shared/layout/percpu.ts";
 import { RcuCblist, RcuData, RcuSegcblist } from "../../shared/layout/rcu.ts";
 import { KmemCache, SlabSheaf, SlubPercpuSheaves } from "../../shared/layout/slab.ts";
 import { KvfreeRcuHead, ListHead, LlistHead, LlistNode, RcuHead } from "../../shared/layout/types.ts";
+import { check_deferred } from "../../shared/linux/mm/kvfree_rcu/check.ts";
 import { bnodes_of } from "../../shared/linux/mm/kvfree_rcu/check_krc.ts";
 import { bulk_head_free_of } from "../../shared/linux/mm/kvfree_rcu/krc_batch.ts";
 import { bulk_head_of, krwp_of } from "../../shared/linux/mm/kvfree_rcu/krc.ts";
 import { quarantined_objects } from "../../shared/linux/mm/debug/kasan_quarantine.ts";
 import { is_object_of_cache } from "../../shared/linux/mm/slub/check.ts";
-import { take_census } from "../../shared/linux/mm/slub/check_sheaves.ts";
+import { check_slab_cache, take_census } from "../../shared/linux/mm/slub/check_sheaves.ts";
 import { per_cpu_sheaves } from "../../shared/linux/mm/slub/pcs.ts";
+import { sheaf_bytes } from "../../shared/linux/mm/slub/sheaf.ts";
+import { kmalloc_slab } from "../../shared/linux/mm/slub/size_class.ts";
 import { container_of, element, embedded, NULL, type Ptr } from "../../shared/mem/struct.ts";
+import { CAPACITY } from "./kit.ts";
 
 const {
   deferred_percpu_work: DEFERRED_PERCPU_WORK,
@@ -154,4 +160,26 @@ export function check_whereabouts(cpu: Cpu, s: Ptr<"kmem_cache">, users: readonl
   const lost = total_objects - found;
   if (lost > 0) problems.push(`${lost} objects are nowhere: not in use, not free, and waiting for nothing`);
   return problems;
+}
+
+/**
+ * What is wrong with all that waits, also while it waits: no work will come for it, it is counted wrongly, or a lock is
+ * still held.
+ * @context Any, no CPU inside the allocator.
+ */
+export function check_waiting(cpu: Cpu): string[] {
+  return check_deferred(cpu).filter((problem) => /stranded|counts|held/.test(problem));
+}
+/**
+ * What is wrong when a scenario is over, in words: each object of its cache is in one place, and what waits has a work that
+ * will come for it. Sheaves are objects of a cache of their own, whose slabs must be whole, too. Peeks only.
+ * @param users  objects in use. @param head  offset of the head given to kfree_rcu().
+ * @context Any, no CPU inside the allocator.
+ */
+export function account(cpu: Cpu, s: Ptr<"kmem_cache">, users: readonly Ptr[], head: number): string[] {
+  return [
+    ...check_whereabouts(cpu, s, users, head),
+    ...check_waiting(cpu),
+    ...check_slab_cache(cpu, kmalloc_slab(cpu, sheaf_bytes(CAPACITY), 0)),
+  ];
 }

@@ -5,13 +5,15 @@ import { get, type Operation } from "../../../src/main/explore/scenario.ts";
 import { cache, FIRST_THING, HEAD, makeCache, makeThings, race, take } from "../../../src/main/races/kit.ts";
 import { freeRcu, insideSheafLock } from "../../../src/main/races/kit_frees.ts";
 import { NO_GRACE_PERIODS } from "../../../src/main/races/kit_no_grace_periods.ts";
-import { check_whereabouts } from "../../../src/main/races/kit_whereabouts.ts";
+import { account, check_whereabouts } from "../../../src/main/races/kit_whereabouts.ts";
 import { local_irq_disable } from "../../../src/shared/cpu/context.ts";
 import type { Cpu } from "../../../src/shared/cpu/cpu.ts";
+import { KfreeRcuCpu } from "../../../src/shared/layout/kvfree_rcu.ts";
+import { PerCpu } from "../../../src/shared/layout/percpu.ts";
 import { SLAB_NO_SHEAVES } from "../../../src/shared/layout/slab_flags.ts";
 import { kfree_nolock } from "../../../src/shared/linux/mm/slub/nolock.ts";
 import { take_census } from "../../../src/shared/linux/mm/slub/check_sheaves.ts";
-import type { Ptr } from "../../../src/shared/mem/struct.ts";
+import { embedded, type Ptr } from "../../../src/shared/mem/struct.ts";
 
 /** A machine with three things, of which `free` gives back the first. */
 function machine(free?: Operation, flags = 0): { readonly cpu: Cpu; readonly things: readonly Ptr[] } {
@@ -61,4 +63,11 @@ test.for([
   const { cpu, things } = machine(free, flags);
   expect(check(cpu, things.slice(1))).toEqual([]);
   expect(check(cpu, things)).toEqual([`${hex(things[0])} is in use, and also in ${place}`]);
+});
+
+test("the account lets things wait, but not be counted wrongly", () => {
+  const { cpu, things } = machine(freeRcu(0), SLAB_NO_SHEAVES);
+  expect(account(cpu, cache(cpu), things.slice(1), HEAD)).toEqual([]);
+  cpu.mem.poke(embedded(cpu.section, PerCpu.offset.krc), KfreeRcuCpu.offset.head_count, 7);
+  expect(account(cpu, cache(cpu), things.slice(1), HEAD)).toEqual(["CPU 0: krc holds 1 objects, but counts 7"]);
 });

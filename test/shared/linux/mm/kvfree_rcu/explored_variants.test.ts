@@ -2,13 +2,13 @@
 import { describe, expect, test } from "vitest";
 import { get, set } from "../../../../../src/main/explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "../../../../../src/main/races/kit_no_grace_periods.ts";
+import { check_waiting } from "../../../../../src/main/races/kit_whereabouts.ts";
 import type { Cpu } from "../../../../../src/shared/cpu/cpu.ts";
 import { per_cpu_ptr } from "../../../../../src/shared/cpu/cpu.ts";
 import { IRQWORK_LATE, VARIANT_MERGED, VARIANT_RFC, VARIANT_V3 } from "../../../../../src/shared/layout/globals.ts";
 import { PerCpu } from "../../../../../src/shared/layout/percpu.ts";
 import { SLAB_NO_SHEAVES } from "../../../../../src/shared/layout/slab_flags.ts";
 import { kvfree_rcu_barrier_on_cache } from "../../../../../src/shared/linux/mm/kvfree_rcu/barrier.ts";
-import { check_deferred } from "../../../../../src/shared/linux/mm/kvfree_rcu/check.ts";
 import { schedule_delayed_monitor_work } from "../../../../../src/shared/linux/mm/kvfree_rcu/krc.ts";
 import { kfree_rcu } from "../../../../../src/shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
 import { kfree_rcu_nolock } from "../../../../../src/shared/linux/mm/kvfree_rcu/nolock.ts";
@@ -25,8 +25,7 @@ const VARIANTS = [
 const RETURNED = 1;
 
 const barrier = (cpu: Cpu): void => kvfree_rcu_barrier_on_cache(cpu, cache(cpu));
-const stranded = (cpu: Cpu): string | undefined =>
-  check_deferred(cpu).find((problem) => /stranded|counts|held/.test(problem));
+const stranded = (cpu: Cpu): string | undefined => check_waiting(cpu)[0];
 
 describe("an NMI on top of whoever holds a krc lock, another CPU wants it too (E11)", () => {
   const nmi = (cpu: Cpu): void => {
