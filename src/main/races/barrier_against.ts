@@ -6,13 +6,12 @@ import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { cond_resched } from "../../shared/cpu/sched.ts";
 import { SLAB_NO_SHEAVES } from "../../shared/layout/slab_flags.ts";
 import { deferred_work_barrier, kvfree_rcu_barrier_on_cache } from "../../shared/linux/mm/kvfree_rcu/barrier.ts";
-import { kfree_nolock } from "../../shared/linux/mm/slub/nolock.ts";
 import { synchronize_rcu } from "../../shared/linux/rcu/tree.ts";
 import { get, set } from "../explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
-import { cache, CAPACITY, FIRST_WORD, makeCache, makeThings, race, take } from "./kit.ts";
+import { cache, CAPACITY, FIRST_WORD, makeCache, makeThings, race } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
-import { freeRcu, krcBarrier, monitorIsDue } from "./kit_frees.ts";
+import { freeNolock, freeRcu, krcBarrier, monitorIsDue } from "./kit_frees.ts";
 
 /** Set when the grace period of the thing in krc is over, and the monitor comes. */
 const DUE = FIRST_WORD;
@@ -29,7 +28,7 @@ export default [
     name: "barrier-deferred-handler",
     summary: "deferred_work_barrier() against the handler that it waits for",
     setup: (cpu) => makeThings(cpu, makeCache(cpu, SLAB_NO_SHEAVES), 1),
-    cpus: [[(cpu) => kfree_nolock(cpu, take(cpu, 0))], [deferred_work_barrier]],
+    cpus: [[freeNolock(0)], [deferred_work_barrier]],
     kernel: NO_GRACE_PERIODS,
     check: accounted,
   }),

@@ -20,7 +20,7 @@ import { kmem_cache_destroy } from "../../shared/linux/mm/kvfree_rcu/destroy.ts"
 import { kmem_cache_create } from "../../shared/linux/mm/slub/cache.ts";
 import { take_census } from "../../shared/linux/mm/slub/check_sheaves.ts";
 import { kfree, kmalloc } from "../../shared/linux/mm/slub/kmalloc.ts";
-import { kfree_nolock, kmalloc_nolock } from "../../shared/linux/mm/slub/nolock.ts";
+import { kmalloc_nolock } from "../../shared/linux/mm/slub/nolock.ts";
 import { this_cpu_sheaves } from "../../shared/linux/mm/slub/pcs.ts";
 import { kmalloc_cache, kmalloc_slab, KMALLOC_NORMAL } from "../../shared/linux/mm/slub/size_class.ts";
 import { stat_sum } from "../../shared/linux/mm/slub/stat.ts";
@@ -31,7 +31,7 @@ import { raiseIrq } from "../kit/interrupts.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
 import { cache, CAPACITY, FIRST_WORD, makeCache, makeThings, put, race, take } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
-import { allocate, free, freeRcu } from "./kit_frees.ts";
+import { allocate, free, freeNolock, freeRcu } from "./kit_frees.ts";
 import { exhaustMemory, fillSheaves, putEmptySheaf } from "./kit_sheaves.ts";
 
 const { main: MAIN, rcu_free: RCU_FREE } = SlubPercpuSheaves.offset;
@@ -127,7 +127,7 @@ export default [
       for (let i = 0; i < 2 * SIZE_CAPACITY; i++) kfree(cpu, take(cpu, i));
       putEmptySheaf(cpu);
     },
-    cpus: [[(cpu) => kfree_nolock(cpu, take(cpu, FIRST_GOT))], [kmallocAs(FIRST_GOT + 1)]],
+    cpus: [[freeNolock(FIRST_GOT)], [kmallocAs(FIRST_GOT + 1)]],
     check: accounted,
     kernel: NO_GRACE_PERIODS,
   }),

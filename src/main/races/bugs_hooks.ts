@@ -31,7 +31,7 @@ import { embedded, NULL, type Ptr } from "../../shared/mem/struct.ts";
 import { get, type Operation, set } from "../explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
 import { alloc, cache, FIRST_THING, FIRST_WORD, makeCache, makeThings, put, race, take } from "./kit.ts";
-import { freeRcu } from "./kit_frees.ts";
+import { freeNolock, freeRcu } from "./kit_frees.ts";
 
 const { size: SIZE, min_partial: MIN_PARTIAL, offset: FREE_POINTER } = KmemCache.offset;
 const { lock: LOCK } = SlubPercpuSheaves.offset;
@@ -43,7 +43,7 @@ const ACCOUNT = GFP_ATOMIC | __GFP_ACCOUNT;
 const allocAndFree: Operation = (cpu) => kfree(cpu, kmalloc(cpu, 64, ACCOUNT));
 /** Thing 0 and one of its own, by the nolock functions. */
 const nolockTraffic: Operation = (cpu) => {
-  kfree_nolock(cpu, take(cpu, 0));
+  freeNolock(0)(cpu);
   kfree_nolock(cpu, kmalloc_nolock(cpu, 64, __GFP_ACCOUNT, NUMA_NO_NODE));
 };
 const nobodyPays = (cpu: Cpu): string | undefined => {
@@ -162,7 +162,7 @@ export default [
       makeThings(cpu, makeCache(cpu), 0);
       fill(cpu);
     },
-    cpus: [[(cpu) => kfree_nolock(cpu, take(cpu, 0))]],
+    cpus: [[freeNolock(0)]],
     check: stale,
     kernel: NO_GRACE_PERIODS,
   }),

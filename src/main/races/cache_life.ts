@@ -12,15 +12,14 @@ import { check_page_allocator } from "../../shared/linux/mm/page_alloc/check.ts"
 import { kmem_cache_create } from "../../shared/linux/mm/slub/cache.ts";
 import { slabs_of_cache } from "../../shared/linux/mm/slub/check.ts";
 import { kmem_cache_alloc, kmem_cache_free } from "../../shared/linux/mm/slub/kmalloc.ts";
-import { kfree_nolock } from "../../shared/linux/mm/slub/nolock.ts";
 import { virt_to_slab } from "../../shared/linux/mm/slub/slab.ts";
 import { rcu_barrier } from "../../shared/linux/rcu/tree_barrier.ts";
 import { rcu_read_lock, rcu_read_unlock } from "../../shared/linux/rcu/update.ts";
 import { NULL, type Ptr } from "../../shared/mem/struct.ts";
 import { get, set, type Operation, type Scenario } from "../explore/scenario.ts";
-import { cache, FIRST_THING, FIRST_WORD, loses, makeCache, makeThings, race, take, type ThingPtr } from "./kit.ts";
+import { cache, FIRST_THING, FIRST_WORD, loses, makeCache, makeThings, race, type ThingPtr } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
-import { free, slabFree } from "./kit_frees.ts";
+import { free, freeNolock, slabFree } from "./kit_frees.ts";
 
 const { slab_cache: SLAB_CACHE } = Slab.offset;
 const { refcount: REFCOUNT, alive: ALIVE, min_partial: MIN_PARTIAL } = KmemCache.offset;
@@ -89,7 +88,7 @@ export default [
     setup: (cpu) => makeThings(cpu, makeCache(cpu, FLAGS), 8),
     cpus: [[alias_life], [free(0), free(1), free(2)]],
     nmi: (cpu) => {
-      if (cpu.id === 0) kfree_nolock(cpu, take(cpu, 3));
+      if (cpu.id === 0) freeNolock(3)(cpu);
     },
     check: alive,
   }),

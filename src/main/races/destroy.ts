@@ -16,7 +16,7 @@ import { call_rcu } from "../../shared/linux/rcu/tree.ts";
 import { container_of, embedded, type Ptr } from "../../shared/mem/struct.ts";
 import { callbackId, type Operation } from "../explore/scenario.ts";
 import { cache, CAPACITY, makeCache, makeThings, race, RCU, take } from "./kit.ts";
-import { freeNolock, freeRcu, insideSheafLock } from "./kit_frees.ts";
+import { freeNolock, freeRcu, freeRcuNolock, insideSheafLock } from "./kit_frees.ts";
 
 const destroy: Operation = (cpu) => {
   if (kmem_cache_destroy(cpu, cache(cpu)) !== 0) bug(cpu, "objects are left");
@@ -42,15 +42,15 @@ const destroyDeferred = (what: string, summary: string, count: number, defer: Op
 
 export default [
   destroyDeferred("objects", "an object that kfree_nolock() has deferred", 1, (cpu) =>
-    insideSheafLock(cpu, () => kfree_nolock(cpu, take(cpu, 0))),
+    insideSheafLock(cpu, freeNolock(0)),
   ),
   destroyDeferred("objects_by_rcu", "an object that kfree_rcu_nolock() has deferred", 1, (cpu) =>
-    insideSheafLock(cpu, () => freeNolock(cpu, 0)),
+    insideSheafLock(cpu, freeRcuNolock(0)),
   ),
   destroyDeferred("rcu_sheaves", "a full sheaf that kfree_rcu_nolock() has deferred", CAPACITY, (cpu) => {
     for (let i = 1; i < CAPACITY; i++) freeRcu(i)(cpu);
     const flags = local_irq_save(cpu);
-    freeNolock(cpu, 0);
+    freeRcuNolock(0)(cpu);
     local_irq_restore(cpu, flags);
   }),
   destroyDeferred(

@@ -30,7 +30,7 @@ import { cpu_online } from "../../shared/linux/sync/cpu_hotplug.ts";
 import { callbackId, get, type Operation, type Scenario, set } from "../explore/scenario.ts";
 import { alloc, at, cache, CAPACITY, FIRST_THING, FIRST_WORD, makeCache, makeThings, put, race, take } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
-import { freeNolock, freeRcu, insideSheafLock } from "./kit_frees.ts";
+import { freeRcu, freeRcuNolock, insideSheafLock } from "./kit_frees.ts";
 
 /** The CPU that goes. */
 const GOES = 1;
@@ -176,8 +176,8 @@ export default [
       [
         (cpu) =>
           insideSheafLock(cpu, () => {
-            freeNolock(cpu, 0);
-            freeNolock(cpu, 1);
+            freeRcuNolock(0)(cpu);
+            freeRcuNolock(1)(cpu);
           }),
       ],
     ],
@@ -187,7 +187,7 @@ export default [
     summary: "kfree_rcu_nolock() in an NMI on a CPU that goes offline and comes back",
     cpus: [[down, up, barrier], [freeRcu(0)]],
     nmi: (cpu) => {
-      if (cpu.id === GOES) freeNolock(cpu, 1);
+      if (cpu.id === GOES) freeRcuNolock(1)(cpu);
     },
   }),
   withThings(1, {

@@ -21,6 +21,7 @@ import { kmalloc_slab } from "../../shared/linux/mm/slub/size_class.ts";
 import { get, type Operation, type Scenario, set } from "../explore/scenario.ts";
 import { cache, FIRST_WORD, HEAD, makeThings, put, race, take, type ThingPtr } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
+import { freeNolock, freeRcuNolock } from "./kit_frees.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
 
 const SIZE = 1024;
@@ -42,8 +43,8 @@ const FREES = {
 const nmi: Operation = (cpu) => {
   if (cpu.id !== 0) return;
   put(cpu, NMI_GETS, kmalloc_nolock(cpu, SIZE, 0, NUMA_NO_NODE));
-  kfree_nolock(cpu, take(cpu, 3));
-  kfree_rcu_nolock(cpu, take(cpu, 4), HEAD);
+  freeNolock(3)(cpu);
+  freeRcuNolock(4)(cpu);
 };
 const freeBy =
   (name: keyof typeof FREES, i: number): Operation =>

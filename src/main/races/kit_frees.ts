@@ -1,4 +1,7 @@
-/** The ways in which races allocate and free their things, and what makes krc move. */
+/**
+ * The ways in which races allocate and free their things, and what makes krc move. A thing that somebody else has taken is
+ * NULL: kfree_nolock(), kfree_rcu() and kfree_rcu_nolock() do nothing with that, as in the kernel.
+ */
 import { local_irq_restore, local_irq_save } from "../../shared/cpu/context.ts";
 import { this_cpu_ptr, type Cpu } from "../../shared/cpu/cpu.ts";
 import { oracle_barrier_begin, oracle_barrier_end } from "../../shared/cpu/oracle.ts";
@@ -15,6 +18,7 @@ import { kfree_rcu_nolock } from "../../shared/linux/mm/kvfree_rcu/nolock.ts";
 import { __slab_free } from "../../shared/linux/mm/slub/free.ts";
 import { slab_free_hook } from "../../shared/linux/mm/slub/hooks.ts";
 import { kmem_cache_free } from "../../shared/linux/mm/slub/kmalloc.ts";
+import { kfree_nolock } from "../../shared/linux/mm/slub/nolock.ts";
 import { this_cpu_sheaves } from "../../shared/linux/mm/slub/pcs.ts";
 import { virt_to_slab } from "../../shared/linux/mm/slub/slab.ts";
 import { rcu_get_root, rcu_state } from "../../shared/linux/rcu/rcu_node.ts";
@@ -39,15 +43,18 @@ export const free =
   (i: number): Operation =>
   (cpu) =>
     kmem_cache_free(cpu, cache(cpu), take(cpu, i));
-/** kfree_rcu_nolock() of thing `i`, unless that has been done. */
-export function freeNolock(cpu: Cpu, i: number): void {
-  const thing = take(cpu, i);
-  if (thing !== NULL) kfree_rcu_nolock(cpu, thing, HEAD);
-}
+export const freeNolock =
+  (i: number): Operation =>
+  (cpu) =>
+    kfree_nolock(cpu, take(cpu, i));
 export const freeRcu =
   (i: number): Operation =>
   (cpu) =>
     kfree_rcu(cpu, take(cpu, i), HEAD);
+export const freeRcuNolock =
+  (i: number): Operation =>
+  (cpu) =>
+    kfree_rcu_nolock(cpu, take(cpu, i), HEAD);
 /** Thing `i` goes straight to its slab, as from a CPU of another node, a flush, or the irq_work handler. */
 export const slabFree =
   (i: number): Operation =>
@@ -92,7 +99,7 @@ export const krcBarrier: Operation = (cpu) => {
 };
 /** An NMI that frees thing `i`, on CPU 0. */
 export const nmiFrees =
-  (i: number) =>
-  (cpu: Cpu): void => {
-    if (cpu.id === 0) freeNolock(cpu, i);
+  (i: number): Operation =>
+  (cpu) => {
+    if (cpu.id === 0) freeRcuNolock(i)(cpu);
   };

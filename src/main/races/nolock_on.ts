@@ -6,15 +6,22 @@
 import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { cond_resched } from "../../shared/cpu/sched.ts";
 import { SLAB_NO_SHEAVES } from "../../shared/layout/slab_flags.ts";
-import { kfree_rcu_nolock } from "../../shared/linux/mm/kvfree_rcu/nolock.ts";
 import { kmem_cache_free } from "../../shared/linux/mm/slub/kmalloc.ts";
-import { kfree_nolock } from "../../shared/linux/mm/slub/nolock.ts";
 import { call_rcu } from "../../shared/linux/rcu/tree.ts";
 import { callbackId, type Operation, type Scenario } from "../explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
-import { alloc, at, cache, CAPACITY, FIRST_WORD, HEAD, makeCache, makeThings, race, take } from "./kit.ts";
+import { alloc, at, cache, CAPACITY, FIRST_WORD, makeCache, makeThings, race } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
-import { free, freeRcu, insideSheafLock, monitorIsDue, nmiFrees, slabFree } from "./kit_frees.ts";
+import {
+  free,
+  freeNolock,
+  freeRcu,
+  freeRcuNolock,
+  insideSheafLock,
+  monitorIsDue,
+  nmiFrees,
+  slabFree,
+} from "./kit_frees.ts";
 
 /** The thing that the NMI frees. */
 const LAST = 15;
@@ -53,8 +60,8 @@ function nolockOn({ what, summary, cpus, before, flags, objects }: Interrupted):
 
 const deferBoth = (cpu: Cpu): void =>
   insideSheafLock(cpu, () => {
-    kfree_nolock(cpu, take(cpu, 0));
-    kfree_rcu_nolock(cpu, take(cpu, 1), HEAD);
+    freeNolock(0)(cpu);
+    freeRcuNolock(1)(cpu);
   });
 
 export default [

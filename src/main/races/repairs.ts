@@ -41,7 +41,7 @@ import {
   take,
 } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
-import { freeNolock, freeRcu, krcBarrier, pendingIsReady } from "./kit_frees.ts";
+import { freeRcu, freeRcuNolock, krcBarrier, pendingIsReady } from "./kit_frees.ts";
 import { see_before_call_rcu } from "./kit_whereabouts.ts";
 
 /** The race with the repair, and without it. */
@@ -68,7 +68,7 @@ const nestedProducer: Scenario = {
   summary: "kfree_rcu_nolock() in an NMI on top of itself against deferred_work_barrier()",
   setup: withoutSheaves(2),
   cpus: [
-    [(cpu) => freeNolock(cpu, 0)],
+    [freeRcuNolock(0)],
     [
       (cpu) => {
         if (get(cpu, RETURNED) === NULL) return;
@@ -83,7 +83,7 @@ const nestedProducer: Scenario = {
   nmi: (cpu) => {
     if (cpu.id !== 0) return;
     const thing = get(cpu, FIRST_THING + 1);
-    freeNolock(cpu, 1);
+    freeRcuNolock(1)(cpu);
     set(cpu, RETURNED, thing);
   },
   check: accounted,

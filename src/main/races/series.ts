@@ -21,7 +21,7 @@ import { NULL } from "../../shared/mem/struct.ts";
 import type { Operation, Scenario } from "../explore/scenario.ts";
 import { alloc, cache, CAPACITY, loses, makeCache, makeThings, race, take } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
-import { freeNolock, freeRcu, insideSheafLock, monitorIsDue, nmiFrees } from "./kit_frees.ts";
+import { freeRcu, freeRcuNolock, insideSheafLock, monitorIsDue, nmiFrees } from "./kit_frees.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
 
 const barrierOnCache: Operation = (cpu) => kvfree_rcu_barrier_on_cache(cpu, cache(cpu));
@@ -30,7 +30,7 @@ const freeWithIrqsOff =
   (first: number, count: number): Operation =>
   (cpu) => {
     const flags = local_irq_save(cpu);
-    for (let i = first; i < first + count; i++) freeNolock(cpu, i);
+    for (let i = first; i < first + count; i++) freeRcuNolock(i)(cpu);
     local_irq_restore(cpu, flags);
   };
 /** An object of another cache, in the same krc, in the page that objects of both share. */
@@ -94,7 +94,7 @@ export default [
     globals: { irqwork_mode: IRQWORK_LATE },
     setup: (cpu) => {
       makeThings(cpu, makeCache(cpu), 1);
-      insideSheafLock(cpu, () => freeNolock(cpu, 0));
+      insideSheafLock(cpu, freeRcuNolock(0));
     },
     cpus: [[], [kvfree_rcu_barrier]],
     check: accounted,

@@ -11,7 +11,7 @@ import { KmemCache } from "../../shared/layout/slab.ts";
 import { DEBUG_DEFAULT_FLAGS } from "../../shared/layout/slab_flags.ts";
 import { slab_reports } from "../../shared/linux/mm/slub/debug_report.ts";
 import { kfree, kmalloc } from "../../shared/linux/mm/slub/kmalloc.ts";
-import { kfree_nolock, kmalloc_nolock } from "../../shared/linux/mm/slub/nolock.ts";
+import { kmalloc_nolock } from "../../shared/linux/mm/slub/nolock.ts";
 import { oo_make } from "../../shared/linux/mm/slub/slab.ts";
 import { kmalloc_slab } from "../../shared/linux/mm/slub/size_class.ts";
 import { validate_slab_cache } from "../../shared/linux/mm/slub/validate.ts";
@@ -19,6 +19,7 @@ import type { Operation } from "../explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
 import { cache, makeThings, put, race, take } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
+import { freeNolock } from "./kit_frees.ts";
 
 const SIZE = 512;
 const { oo: OO, min: MIN, min_partial: MIN_PARTIAL, size: SLOT } = KmemCache.offset;
@@ -33,10 +34,6 @@ const free =
   (i: number): Operation =>
   (cpu) =>
     kfree(cpu, take(cpu, i));
-const freeNolock =
-  (i: number): Operation =>
-  (cpu) =>
-    kfree_nolock(cpu, take(cpu, i));
 const getNolock =
   (i: number): Operation =>
   (cpu) =>

@@ -3,24 +3,15 @@
  * task that holds the sheaf lock can be preempted, so that the other finds it taken, and trylocks fail that cannot fail
  * elsewhere (rt-). Spec slub 2.2, 9. An NMI frees on top of whoever runs.
  */
-import { kfree_nolock } from "../../shared/linux/mm/slub/nolock.ts";
-import type { Operation, Scenario } from "../explore/scenario.ts";
-import { makeCache, makeThings, race, take } from "./kit.ts";
+import type { Scenario } from "../explore/scenario.ts";
+import { makeCache, makeThings, race } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
-import { allocate, free, freeNolock, freeRcu } from "./kit_frees.ts";
+import { allocate, free, freeNolock, freeRcu, freeRcuNolock } from "./kit_frees.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
 
 /** Things there are at first. Their sheaf is empty then, and so is the barn. */
 const COUNT = 8;
 const GOT = 12;
-const freesNolock =
-  (i: number): Operation =>
-  (cpu) =>
-    kfree_nolock(cpu, take(cpu, i));
-const freesRcuNolock =
-  (i: number): Operation =>
-  (cpu) =>
-    freeNolock(cpu, i);
 
 const shapes: Readonly<Record<string, Pick<Scenario, "summary" | "cpus" | "tasks" | "nmi">>> = {
   "alloc-alloc": {
@@ -32,18 +23,18 @@ const shapes: Readonly<Record<string, Pick<Scenario, "summary" | "cpus" | "tasks
     summary: "two tasks of a CPU free into a sheaf that gets full, and an NMI frees on top",
     cpus: [[free(0), free(1), free(2)]],
     tasks: [{ cpu: 0, program: [free(3), free(4), free(5)] }],
-    nmi: freesNolock(6),
+    nmi: freeNolock(6),
   },
   "alloc-free": {
     summary: "one task of a CPU frees what the other could allocate",
     cpus: [[free(0), allocate(GOT), free(1)]],
-    tasks: [{ cpu: 0, program: [free(2), allocate(GOT + 1), freesNolock(3)] }],
+    tasks: [{ cpu: 0, program: [free(2), allocate(GOT + 1), freeNolock(3)] }],
   },
   "kfree-rcu": {
     summary: "two tasks of a CPU and an NMI fill its rcu_free sheaf",
-    cpus: [[freesRcuNolock(0), freesRcuNolock(1)]],
-    tasks: [{ cpu: 0, program: [freeRcu(2), freesRcuNolock(3)] }],
-    nmi: freesRcuNolock(4),
+    cpus: [[freeRcuNolock(0), freeRcuNolock(1)]],
+    tasks: [{ cpu: 0, program: [freeRcu(2), freeRcuNolock(3)] }],
+    nmi: freeRcuNolock(4),
   },
 };
 

@@ -2,8 +2,8 @@
 import { expect, test } from "vitest";
 import { Explorer } from "../../../src/main/explore/explore.ts";
 import { get, type Operation } from "../../../src/main/explore/scenario.ts";
-import { cache, FIRST_THING, HEAD, makeCache, makeThings, race, take } from "../../../src/main/races/kit.ts";
-import { freeRcu, insideSheafLock } from "../../../src/main/races/kit_frees.ts";
+import { cache, FIRST_THING, HEAD, makeCache, makeThings, race } from "../../../src/main/races/kit.ts";
+import { freeNolock, freeRcu, insideSheafLock } from "../../../src/main/races/kit_frees.ts";
 import { NO_GRACE_PERIODS } from "../../../src/main/races/kit_no_grace_periods.ts";
 import { account, check_whereabouts } from "../../../src/main/races/kit_whereabouts.ts";
 import { local_irq_disable } from "../../../src/shared/cpu/context.ts";
@@ -11,7 +11,6 @@ import type { Cpu } from "../../../src/shared/cpu/cpu.ts";
 import { KfreeRcuCpu } from "../../../src/shared/layout/kvfree_rcu.ts";
 import { PerCpu } from "../../../src/shared/layout/percpu.ts";
 import { SLAB_NO_SHEAVES } from "../../../src/shared/layout/slab_flags.ts";
-import { kfree_nolock } from "../../../src/shared/linux/mm/slub/nolock.ts";
 import { take_census } from "../../../src/shared/linux/mm/slub/check_sheaves.ts";
 import { embedded, type Ptr } from "../../../src/shared/mem/struct.ts";
 
@@ -52,13 +51,13 @@ test("who is in use, and free, or in use twice", () => {
 });
 
 /** It is deferred, and the irq_work that would bring it home has to wait. */
-const freeNolock: Operation = (cpu) => {
+const defer: Operation = (cpu) => {
   local_irq_disable(cpu);
-  insideSheafLock(cpu, () => kfree_nolock(cpu, take(cpu, 0)));
+  insideSheafLock(cpu, freeNolock(0));
 };
 test.for([
   ["krc", freeRcu(0), SLAB_NO_SHEAVES],
-  ["objects", freeNolock, 0],
+  ["objects", defer, 0],
 ] as const)("who waits is found in its place: %s", ([place, free, flags]) => {
   const { cpu, things } = machine(free, flags);
   expect(check(cpu, things.slice(1))).toEqual([]);
