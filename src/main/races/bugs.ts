@@ -13,38 +13,29 @@
  *   kmalloc-sheaves-once    double-bootstrap (B20)
  */
 import type { Cpu } from "../../shared/cpu/cpu.ts";
-import { GFP_ATOMIC, NUMA_NO_NODE } from "../../shared/layout/gfp.ts";
 import { NR_KMALLOC_BUCKETS, SlabSheaf, SlubPercpuSheaves } from "../../shared/layout/slab.ts";
 import { STAT } from "../../shared/layout/slab_stat.ts";
 import { kmem_cache_destroy } from "../../shared/linux/mm/kvfree_rcu/destroy.ts";
 import { kmem_cache_create } from "../../shared/linux/mm/slub/cache.ts";
 import { take_census } from "../../shared/linux/mm/slub/check_sheaves.ts";
-import { kfree, kmalloc } from "../../shared/linux/mm/slub/kmalloc.ts";
-import { kmalloc_nolock } from "../../shared/linux/mm/slub/nolock.ts";
 import { this_cpu_sheaves } from "../../shared/linux/mm/slub/pcs.ts";
-import { kmalloc_cache, kmalloc_slab, KMALLOC_NORMAL } from "../../shared/linux/mm/slub/size_class.ts";
+import { kmalloc_cache, KMALLOC_NORMAL } from "../../shared/linux/mm/slub/size_class.ts";
 import { stat_sum } from "../../shared/linux/mm/slub/stat.ts";
 import { NULL, type Ptr } from "../../shared/mem/struct.ts";
 import { probabilityWord } from "../settings.ts";
-import { get, type Operation, type Scenario, set } from "../explore/scenario.ts";
+import { get, type Scenario, set } from "../explore/scenario.ts";
 import { raiseIrq } from "../kit/interrupts.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
-import { cache, CAPACITY, FIRST_WORD, makeCache, makeThings, put, race, take } from "./kit.ts";
+import { cache, CAPACITY, FIRST_WORD, makeCache, makeThings, race } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
 import { allocate, free, freeNolock, freeRcu } from "./kit_frees.ts";
+import { kfreeThing, kmallocAs, kmallocNolockAs, makeOfBucket, SIZE, SIZE_CAPACITY } from "./kit_kmalloc.ts";
 import { exhaustMemory, fillSheaves, putEmptySheaf } from "./kit_sheaves.ts";
 
 const { main: MAIN, rcu_free: RCU_FREE } = SlubPercpuSheaves.offset;
 const { size: SHEAF_SIZE } = SlabSheaf.offset;
-/** A bucket that nothing else uses, with two slots a sheaf. */
-const SIZE = 1024;
-const SIZE_CAPACITY = 2;
 const FIRST_GOT = 8;
 
-const kmallocAs =
-  (i: number): Operation =>
-  (cpu) =>
-    put(cpu, i, kmalloc(cpu, SIZE, GFP_ATOMIC));
 /** Word: the cache to be destroyed. */
 const DOOMED = FIRST_WORD;
 /** The main sheaf of CPU 0, whose program has ended. */
@@ -65,9 +56,9 @@ function sheavesOfBuckets(cpu: Cpu): string | undefined {
 const nolockAlloc = {
   name: "nolock-alloc-list-lock",
   summary: "kmalloc_nolock() in an NMI at every step of a kmalloc() that refills a sheaf",
-  setup: (cpu) => makeThings(cpu, kmalloc_slab(cpu, SIZE, 0), 2 * SIZE_CAPACITY),
+  setup: makeOfBucket(2 * SIZE_CAPACITY),
   cpus: [[kmallocAs(FIRST_GOT)]],
-  nmi: (cpu) => put(cpu, FIRST_GOT + 1, kmalloc_nolock(cpu, SIZE, 0, NUMA_NO_NODE)),
+  nmi: kmallocNolockAs(FIRST_GOT + 1),
   check: accounted,
   steps: 5_000, // Some 300 are enough; who tries for ever takes them all.
   kernel: NO_GRACE_PERIODS,
@@ -122,9 +113,9 @@ export default [
     name: "nolock-free-barn-lock",
     summary: "kfree_nolock() into full sheaves against another CPU at the barn",
     setup: (cpu) => {
-      makeThings(cpu, kmalloc_slab(cpu, SIZE, 0), 4 * SIZE_CAPACITY);
-      put(cpu, FIRST_GOT, kmalloc_nolock(cpu, SIZE, 0, NUMA_NO_NODE));
-      for (let i = 0; i < 2 * SIZE_CAPACITY; i++) kfree(cpu, take(cpu, i));
+      makeOfBucket(4 * SIZE_CAPACITY)(cpu);
+      kmallocNolockAs(FIRST_GOT)(cpu);
+      for (let i = 0; i < 2 * SIZE_CAPACITY; i++) kfreeThing(i)(cpu);
       putEmptySheaf(cpu);
     },
     cpus: [[freeNolock(FIRST_GOT)], [kmallocAs(FIRST_GOT + 1)]],

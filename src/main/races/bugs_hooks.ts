@@ -32,6 +32,7 @@ import { get, type Operation, set } from "../explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
 import { alloc, cache, FIRST_THING, FIRST_WORD, makeCache, makeThings, put, race, take } from "./kit.ts";
 import { freeNolock, freeRcu } from "./kit_frees.ts";
+import { kfreeThing } from "./kit_kmalloc.ts";
 
 const { size: SIZE, min_partial: MIN_PARTIAL, offset: FREE_POINTER } = KmemCache.offset;
 const { lock: LOCK } = SlubPercpuSheaves.offset;
@@ -171,7 +172,7 @@ export default [
     summary: "a cgroup goes offline while an NMI at every step frees objects that it pays for",
     globals: { hooks: HOOK_MEMCG },
     setup: (cpu) => put(cpu, 0, kmalloc_nolock(cpu, 64, __GFP_ACCOUNT, NUMA_NO_NODE)),
-    cpus: [[(cpu) => void memcg_offline(cpu)], [allocAndFree, (cpu) => kfree(cpu, take(cpu, 0))]],
+    cpus: [[(cpu) => void memcg_offline(cpu)], [allocAndFree, kfreeThing(0)]],
     nmi: nolockTraffic,
     kernel: NO_GRACE_PERIODS,
   }),

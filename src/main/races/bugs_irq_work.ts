@@ -12,15 +12,13 @@ import { bug } from "../../shared/cpu/bug.ts";
 import { local_irq_restore, local_irq_save } from "../../shared/cpu/context.ts";
 import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { cond_resched } from "../../shared/cpu/sched.ts";
-import { GFP_KERNEL, NUMA_NO_NODE } from "../../shared/layout/gfp.ts";
+import { GFP_KERNEL } from "../../shared/layout/gfp.ts";
 import { IRQWORK_LATE } from "../../shared/layout/globals.ts";
 import { IrqWork } from "../../shared/layout/irq_work.ts";
 import { RCU_GP_ONOFF, RcuNode, RcuState } from "../../shared/layout/rcu.ts";
 import { set_mems_allowed } from "../../shared/linux/kernel/cpuset.ts";
 import { init_irq_work, irq_work_queue, irq_work_sync } from "../../shared/linux/kernel/irq_work.ts";
 import { kfree, kmalloc } from "../../shared/linux/mm/slub/kmalloc.ts";
-import { kmalloc_nolock } from "../../shared/linux/mm/slub/nolock.ts";
-import { kmalloc_slab } from "../../shared/linux/mm/slub/size_class.ts";
 import { change_kswapd } from "../../shared/linux/mm/page_alloc/kswapd.ts";
 import { get_state_synchronize_rcu_full, poll_state_synchronize_rcu_full } from "../../shared/linux/rcu/poll.ts";
 import { per_rcu_data, rcu_cpu_mask, rcu_mynode, rcu_state } from "../../shared/linux/rcu/rcu_node.ts";
@@ -31,15 +29,14 @@ import { rcu_read_lock, rcu_read_unlock } from "../../shared/linux/rcu/update.ts
 import type { Ptr } from "../../shared/mem/struct.ts";
 import { callbackId, get, type Operation, type Scenario, set } from "../explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
-import { at, CAPACITY, FIRST_WORD, makeThings, put, race } from "./kit.ts";
+import { at, CAPACITY, FIRST_WORD, race } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
 import { exhaustMemory, fillSheaves, putEmptySheaf } from "./kit_sheaves.ts";
 import { freeRcu } from "./kit_frees.ts";
+import { kmallocNolockAs, makeOfBucket } from "./kit_kmalloc.ts";
 
 const { gp_seq: GP_SEQ, gp_state: GP_STATE } = RcuState.offset;
 const { qsmaskinit: QSMASKINIT, qsmaskinitnext: QSMASKINITNEXT } = RcuNode.offset;
-/** A bucket that nothing else uses. */
-const SIZE = 1024;
 
 /** Word: the work, in memory that its owner frees. */
 const WORK = FIRST_WORD;
@@ -114,9 +111,9 @@ export default [
     name: "nolock-cpuset-write",
     summary: "kmalloc_nolock() in an NMI at every step of a change of the task's own nodes",
     nodes: 2,
-    setup: (cpu) => makeThings(cpu, kmalloc_slab(cpu, SIZE, 0), 0),
+    setup: makeOfBucket(0),
     cpus: [[(cpu) => set_mems_allowed(cpu, 1)]],
-    nmi: (cpu) => put(cpu, 0, kmalloc_nolock(cpu, SIZE, 0, NUMA_NO_NODE)),
+    nmi: kmallocNolockAs(0),
     check: accounted,
     kernel: NO_GRACE_PERIODS,
   }),

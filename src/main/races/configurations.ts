@@ -4,16 +4,14 @@
  */
 import { bug } from "../../shared/cpu/bug.ts";
 import { this_cpu_ptr, type Cpu } from "../../shared/cpu/cpu.ts";
-import { GFP_ATOMIC, NUMA_NO_NODE } from "../../shared/layout/gfp.ts";
+import { NUMA_NO_NODE } from "../../shared/layout/gfp.ts";
 import { KvfreeCounters } from "../../shared/layout/kvfree_rcu.ts";
 import { PerCpu } from "../../shared/layout/percpu.ts";
 import { FreePointer, KmemCache } from "../../shared/layout/slab.ts";
 import { SLAB_NO_SHEAVES } from "../../shared/layout/slab_flags.ts";
 import { kmem_cache_destroy } from "../../shared/linux/mm/kvfree_rcu/destroy.ts";
 import { kfree_rcu_mightsleep } from "../../shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
-import { kfree, kmalloc } from "../../shared/linux/mm/slub/kmalloc.ts";
-import { kfree_nolock, kmalloc_nolock } from "../../shared/linux/mm/slub/nolock.ts";
-import { kmalloc_slab } from "../../shared/linux/mm/slub/size_class.ts";
+import { kmalloc_nolock } from "../../shared/linux/mm/slub/nolock.ts";
 import { rcu_read_lock, rcu_read_unlock } from "../../shared/linux/rcu/update.ts";
 import { NULL, type Ptr } from "../../shared/mem/struct.ts";
 import { get, type Operation, type Scenario, set } from "../explore/scenario.ts";
@@ -33,7 +31,17 @@ import {
   take,
 } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
-import { freeRcu, insideSheafLock, slabFree } from "./kit_frees.ts";
+import { freeNolock, freeRcu, insideSheafLock, slabFree } from "./kit_frees.ts";
+import {
+  kfreeThing,
+  kmallocAs,
+  kmallocNolockAs,
+  makeOfBucket,
+  nmiTraffic,
+  SIZE,
+  SIZE_CAPACITY,
+  TASK_GETS,
+} from "./kit_kmalloc.ts";
 
 const { kvfree: KVFREE } = PerCpu.offset;
 const { kfree_rcu_synchronous: N_SYNCHRONOUS } = KvfreeCounters.offset;
@@ -71,29 +79,14 @@ const forgedLink = {
 const LARGE = 8192;
 const IN_TWO_SLABS = 8;
 
-/** Objects of 1024 bytes from a sheaf of two. */
-const SIZE = 1024;
-const bucket: Operation = (cpu) => makeThings(cpu, kmalloc_slab(cpu, SIZE, 0), 8);
-const allocate =
-  (i: number): Operation =>
-  (cpu) =>
-    put(cpu, i, kmalloc(cpu, SIZE, GFP_ATOMIC));
-const free =
-  (i: number): Operation =>
-  (cpu) =>
-    kfree(cpu, take(cpu, i));
 /** CPU 1 belongs to a node without memory: what it frees is remote, or is not, as the kernel is built. */
 const memless = {
   ...common,
-  setup: bucket,
-  nmi: (cpu) => {
-    if (cpu.id !== 1) return;
-    for (const i of [6, 7]) kfree_nolock(cpu, take(cpu, i));
-    put(cpu, 8, kmalloc_nolock(cpu, SIZE, 0, NUMA_NO_NODE));
-  },
+  setup: makeOfBucket(4 * SIZE_CAPACITY),
+  nmi: nmiTraffic(1),
   cpus: [
-    [free(0), allocate(9)],
-    [free(1), allocate(10), free(2)],
+    [kfreeThing(0), kmallocAs(TASK_GETS)],
+    [kfreeThing(1), kmallocAs(TASK_GETS + 1), kfreeThing(2)],
   ],
 } satisfies Partial<Scenario>;
 
@@ -126,9 +119,9 @@ export default [
     name: "shuffle-nmi-alloc",
     summary: "slabs in random order: kmalloc() from a new slab against kmalloc_nolock() from another one in an NMI",
     config: ["shuffle"],
-    setup: (cpu) => makeThings(cpu, kmalloc_slab(cpu, LARGE, 0), IN_TWO_SLABS),
-    nmi: (cpu) => put(cpu, IN_TWO_SLABS, kmalloc_nolock(cpu, LARGE, 0, NUMA_NO_NODE)),
-    cpus: [[(cpu) => put(cpu, IN_TWO_SLABS + 1, kmalloc(cpu, LARGE, GFP_ATOMIC))]],
+    setup: makeOfBucket(IN_TWO_SLABS, LARGE),
+    nmi: kmallocNolockAs(IN_TWO_SLABS, LARGE),
+    cpus: [[kmallocAs(IN_TWO_SLABS + 1, LARGE)]],
   }),
   race({
     ...common,
@@ -140,7 +133,7 @@ export default [
     nmi: (cpu) => {
       const object = kmalloc_nolock(cpu, SIZE, 0, NUMA_NO_NODE);
       if (object !== NULL) bug(cpu, "kmalloc_nolock() from a slab that is updated under slab_lock");
-      kfree_nolock(cpu, take(cpu, 3));
+      freeNolock(3)(cpu);
     },
     cpus: [[slabFree(0)], [(cpu) => raiseIrq(cpu, 0), slabFree(1)]],
   }),
@@ -204,7 +197,7 @@ function assertSynchronous(cpu: Cpu): void {
   if (cpu.mem.peek(this_cpu_ptr(cpu, KVFREE), N_SYNCHRONOUS) === 0) bug(cpu, "there was a page for kfree_rcu()");
 }
 function freeAll(cpu: Cpu): void {
-  for (let i = 0; i < 4 * CAPACITY; i++) free(i)(cpu);
+  for (let i = 0; i < 4 * CAPACITY; i++) kfreeThing(i)(cpu);
 }
 function destroy(cpu: Cpu): void {
   if (kmem_cache_destroy(cpu, cache(cpu)) !== 0) bug(cpu, "objects are left");

@@ -4,31 +4,25 @@
  * nothing else uses, with two slots a sheaf.
  */
 import type { Cpu } from "../../shared/cpu/cpu.ts";
-import { GFP_ATOMIC, NUMA_NO_NODE } from "../../shared/layout/gfp.ts";
 import type { Ptr } from "../../shared/mem/struct.ts";
 import {
   kfree,
   kfree_nolock,
   kfree_rcu,
   kfree_rcu_nolock,
-  kmalloc,
-  kmalloc_nolock,
   kmem_cache_free,
   kvfree_rcu_barrier,
 } from "../../shared/linux/api.ts";
 import { check_deferred } from "../../shared/linux/mm/kvfree_rcu/check.ts";
-import { kmalloc_slab } from "../../shared/linux/mm/slub/size_class.ts";
 import { get, type Operation, type Scenario, set } from "../explore/scenario.ts";
-import { cache, FIRST_WORD, HEAD, makeThings, put, race, take, type ThingPtr } from "./kit.ts";
+import { cache, FIRST_WORD, HEAD, race, take, type ThingPtr } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
 import { freeNolock, freeRcuNolock } from "./kit_frees.ts";
+import { kmallocAs, kmallocNolockAs, makeOfBucket, NMI_GETS, TASK_GETS } from "./kit_kmalloc.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
 
-const SIZE = 1024;
 /** Objects to be freed: two by the task, one by the other CPU, two by the NMI. */
 const OBJECTS = 5;
-const NMI_GETS = 8;
-const TASK_GETS = 9;
 /** Word: the barrier has begun. */
 const BARRIER = FIRST_WORD;
 
@@ -42,7 +36,7 @@ const FREES = {
 
 const nmi: Operation = (cpu) => {
   if (cpu.id !== 0) return;
-  put(cpu, NMI_GETS, kmalloc_nolock(cpu, SIZE, 0, NUMA_NO_NODE));
+  kmallocNolockAs(NMI_GETS)(cpu);
   freeNolock(3)(cpu);
   freeRcuNolock(4)(cpu);
 };
@@ -52,8 +46,8 @@ const freeBy =
     FREES[name](cpu, take(cpu, i));
 const common = {
   setup: (cpu): void => {
-    makeThings(cpu, kmalloc_slab(cpu, SIZE, 0), 0);
-    for (let i = 0; i < OBJECTS; i++) put(cpu, i, kmalloc_nolock(cpu, SIZE, 0, NUMA_NO_NODE));
+    makeOfBucket(0)(cpu);
+    for (let i = 0; i < OBJECTS; i++) kmallocNolockAs(i)(cpu);
   },
   nmi,
   nodes: 2,
@@ -64,10 +58,7 @@ const interop = (name: keyof typeof FREES): Scenario =>
     ...common,
     name: `interop-${name}`,
     summary: `objects of kmalloc_nolock() freed by ${name}() on two CPUs, and by an NMI at every step`,
-    cpus: [
-      [freeBy(name, 0), freeBy(name, 1), (cpu) => put(cpu, TASK_GETS, kmalloc(cpu, SIZE, GFP_ATOMIC))],
-      [freeBy(name, 2)],
-    ],
+    cpus: [[freeBy(name, 0), freeBy(name, 1), kmallocAs(TASK_GETS)], [freeBy(name, 2)]],
     kernel: NO_GRACE_PERIODS,
     check: accounted,
   });

@@ -3,12 +3,10 @@
  * on the same sheaves, and another CPU on the barn. Spec slub 2.12. A bucket that nothing else uses, with two slots a sheaf.
  */
 import { bug } from "../../shared/cpu/bug.ts";
-import type { Cpu } from "../../shared/cpu/cpu.ts";
-import { GFP_KERNEL, NUMA_NO_NODE } from "../../shared/layout/gfp.ts";
+import { GFP_KERNEL } from "../../shared/layout/gfp.ts";
 import { SLAB_ALLOC_DEFAULT } from "../../shared/layout/slab_flags.ts";
 import { barn_put_empty_sheaf } from "../../shared/linux/mm/slub/barn.ts";
-import { kfree, kmalloc } from "../../shared/linux/mm/slub/kmalloc.ts";
-import { kfree_nolock, kmalloc_nolock } from "../../shared/linux/mm/slub/nolock.ts";
+import { kmalloc } from "../../shared/linux/mm/slub/kmalloc.ts";
 import { get_barn } from "../../shared/linux/mm/slub/pcs.ts";
 import {
   kmem_cache_alloc_from_sheaf,
@@ -18,20 +16,20 @@ import {
 } from "../../shared/linux/mm/slub/prefill.ts";
 import { alloc_empty_sheaf } from "../../shared/linux/mm/slub/sheaf.ts";
 import { kmem_cache_shrink } from "../../shared/linux/mm/slub/shrink.ts";
-import { kmalloc_slab } from "../../shared/linux/mm/slub/size_class.ts";
 import { NULL } from "../../shared/mem/struct.ts";
 import type { Operation } from "../explore/scenario.ts";
-import { cache, makeThings, put, race, take } from "./kit.ts";
+import { cache, put, race } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
+import {
+  kfreeThing,
+  kmallocNolockAs,
+  makeOfBucket,
+  nmiTraffic,
+  SIZE,
+  SIZE_CAPACITY,
+  TASK_GETS,
+} from "./kit_kmalloc.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
-
-const SIZE = 1024;
-/** Slots of a sheaf of that size, globals.tiny being 1. */
-const CAPACITY = 2;
-/** Things that the NMI frees, and that it and the tasks get. */
-const NMI_FREES = [6, 7];
-const NMI_GETS = 8;
-const TASK_GETS = 9;
 
 /** Takes a sheaf with `size` objects, uses one of them, and gives it back, after a refill or not. */
 const prefill =
@@ -46,27 +44,18 @@ const prefill =
     if (refill !== 0) sheaf = kmem_cache_refill_sheaf(cpu, s, GFP_KERNEL, sheaf, refill);
     kmem_cache_return_sheaf(cpu, s, GFP_KERNEL, sheaf);
   };
-const nmi = (cpu: Cpu): void => {
-  if (cpu.id !== 0) return;
-  for (const i of NMI_FREES) kfree_nolock(cpu, take(cpu, i));
-  put(cpu, NMI_GETS, kmalloc_nolock(cpu, SIZE, 0, NUMA_NO_NODE));
-};
-const free =
-  (i: number): Operation =>
-  (cpu) =>
-    kfree(cpu, take(cpu, i));
 const shrink: Operation = (cpu) => void kmem_cache_shrink(cpu, cache(cpu));
 
-const common = { nmi, kernel: NO_GRACE_PERIODS, check: accounted };
+const common = { nmi: nmiTraffic(0), kernel: NO_GRACE_PERIODS, check: accounted };
 /** All allocated: main and spare are empty, and the barn. */
 const empty: Operation = (cpu) => {
-  makeThings(cpu, kmalloc_slab(cpu, SIZE, 0), 0);
-  for (let i = 0; i < 4 * CAPACITY; i++) put(cpu, i, kmalloc_nolock(cpu, SIZE, 0, NUMA_NO_NODE));
+  makeOfBucket(0)(cpu);
+  for (let i = 0; i < 4 * SIZE_CAPACITY; i++) kmallocNolockAs(i)(cpu);
 };
 /** Main and spare are full, and the barn has an empty sheaf. */
 const full: Operation = (cpu) => {
   empty(cpu);
-  for (let i = 0; i < 2 * CAPACITY; i++) free(i)(cpu);
+  for (let i = 0; i < 2 * SIZE_CAPACITY; i++) kfreeThing(i)(cpu);
   const s = cache(cpu);
   const sheaf = alloc_empty_sheaf(cpu, s, GFP_KERNEL, SLAB_ALLOC_DEFAULT);
   if (sheaf !== NULL) barn_put_empty_sheaf(cpu, get_barn(cpu, s), sheaf);
@@ -85,7 +74,7 @@ export default [
     name: "prefill-refill-nmi",
     summary: "the same with a refill that makes it larger than the cache's sheaves",
     setup: empty,
-    cpus: [[prefill(TASK_GETS, CAPACITY, CAPACITY + 1)]],
+    cpus: [[prefill(TASK_GETS, SIZE_CAPACITY, SIZE_CAPACITY + 1)]],
   }),
   race({
     ...common,
@@ -93,8 +82,8 @@ export default [
     summary: "two CPUs prefill from one barn and return to it, against an NMI that frees and allocates",
     setup: full,
     cpus: [
-      [prefill(TASK_GETS, 1), free(4)],
-      [prefill(TASK_GETS + 1, CAPACITY), free(5)],
+      [prefill(TASK_GETS, 1), kfreeThing(4)],
+      [prefill(TASK_GETS + 1, SIZE_CAPACITY), kfreeThing(5)],
     ],
   }),
   race({

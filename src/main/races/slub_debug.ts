@@ -5,39 +5,29 @@
  */
 import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { PAGE_SIZE } from "../../shared/base/limits.ts";
-import { GFP_ATOMIC, NUMA_NO_NODE } from "../../shared/layout/gfp.ts";
 import { IRQWORK_LATE } from "../../shared/layout/globals.ts";
 import { KmemCache } from "../../shared/layout/slab.ts";
 import { DEBUG_DEFAULT_FLAGS } from "../../shared/layout/slab_flags.ts";
 import { slab_reports } from "../../shared/linux/mm/slub/debug_report.ts";
-import { kfree, kmalloc } from "../../shared/linux/mm/slub/kmalloc.ts";
-import { kmalloc_nolock } from "../../shared/linux/mm/slub/nolock.ts";
 import { oo_make } from "../../shared/linux/mm/slub/slab.ts";
 import { kmalloc_slab } from "../../shared/linux/mm/slub/size_class.ts";
 import { validate_slab_cache } from "../../shared/linux/mm/slub/validate.ts";
 import type { Operation } from "../explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
-import { cache, makeThings, put, race, take } from "./kit.ts";
+import { cache, makeThings, race } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
 import { freeNolock } from "./kit_frees.ts";
+import { kfreeThing, kmallocAs, kmallocNolockAs } from "./kit_kmalloc.ts";
 
 const SIZE = 512;
+/** Less than an object holds: what is behind it is checked, too. */
+const ASKED = SIZE - 5;
 const { oo: OO, min: MIN, min_partial: MIN_PARTIAL, size: SLOT } = KmemCache.offset;
 const NMI_FREES = 4;
 const NMI_GETS = 8;
 
-const allocate =
-  (i: number): Operation =>
-  (cpu) =>
-    put(cpu, i, kmalloc(cpu, SIZE - 5, GFP_ATOMIC));
-const free =
-  (i: number): Operation =>
-  (cpu) =>
-    kfree(cpu, take(cpu, i));
-const getNolock =
-  (i: number): Operation =>
-  (cpu) =>
-    put(cpu, i, kmalloc_nolock(cpu, SIZE - 5, 0, NUMA_NO_NODE));
+const allocate = (i: number): Operation => kmallocAs(i, ASKED);
+const getNolock = (i: number): Operation => kmallocNolockAs(i, ASKED);
 const nmi: Operation = (cpu) => {
   if (cpu.id !== 0) return;
   freeNolock(NMI_FREES)(cpu);
@@ -74,8 +64,8 @@ export default [
     summary: "allocations and frees of a debugged cache, and nolock ones in an NMI on top of them",
     setup: things(6),
     cpus: [
-      [allocate(10), free(0)],
-      [free(1), allocate(11)],
+      [allocate(10), kfreeThing(0)],
+      [kfreeThing(1), allocate(11)],
     ],
     nmi,
   }),
