@@ -4,12 +4,11 @@
  */
 import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { cond_resched } from "../../shared/cpu/sched.ts";
-import { SLAB_NO_SHEAVES } from "../../shared/layout/slab_flags.ts";
 import { deferred_work_barrier, kvfree_rcu_barrier_on_cache } from "../../shared/linux/mm/kvfree_rcu/barrier.ts";
 import { synchronize_rcu } from "../../shared/linux/rcu/tree.ts";
 import { get, set } from "../explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
-import { cache, CAPACITY, FIRST_WORD, makeCache, makeThings, race } from "./kit.ts";
+import { cache, CAPACITY, FIRST_WORD, makeCache, makeThings, race, withoutSheaves } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
 import { freeNolock, freeRcu, krcBarrier, monitorIsDue } from "./kit_frees.ts";
 
@@ -27,7 +26,7 @@ export default [
   race({
     name: "barrier-deferred-handler",
     summary: "deferred_work_barrier() against the handler that it waits for",
-    setup: (cpu) => makeThings(cpu, makeCache(cpu, SLAB_NO_SHEAVES), 1),
+    setup: withoutSheaves(1),
     cpus: [[freeNolock(0)], [deferred_work_barrier]],
     kernel: NO_GRACE_PERIODS,
     check: accounted,
@@ -45,10 +44,7 @@ export default [
   race({
     name: "barrier-krc-monitor",
     summary: "__kvfree_rcu_barrier() against the monitor that frees an object whose grace period is over",
-    setup: (cpu) => {
-      makeThings(cpu, makeCache(cpu, SLAB_NO_SHEAVES), 1);
-      freeRcu(0)(cpu);
-    },
+    setup: withoutSheaves(1, freeRcu(0)),
     cpus: [
       [synchronize_rcu, due, cond_resched],
       [waitUntilDue, krcBarrier],

@@ -9,7 +9,6 @@ import { per_cpu_ptr, this_cpu_ptr, type Cpu } from "../../shared/cpu/cpu.ts";
 import { cond_resched } from "../../shared/cpu/sched.ts";
 import { KfreeRcuCpu } from "../../shared/layout/kvfree_rcu.ts";
 import { PerCpu } from "../../shared/layout/percpu.ts";
-import { SLAB_NO_SHEAVES } from "../../shared/layout/slab_flags.ts";
 import { TimerList } from "../../shared/layout/timer.ts";
 import { DelayedWork } from "../../shared/layout/workqueue.ts";
 import { jiffies, schedule_timeout } from "../../shared/linux/kernel/timer.ts";
@@ -25,7 +24,7 @@ import { shrink_kvfree_rcu } from "../../shared/linux/mm/kvfree_rcu/shrinker.ts"
 import { embedded, type Ptr } from "../../shared/mem/struct.ts";
 import type { Operation, Scenario } from "../explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
-import { alloc, makeCache, makeThings, put, race, take, VALUE } from "./kit.ts";
+import { alloc, put, race, take, VALUE, withoutSheaves } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
 import { freeRcu, monitorIsDue, pendingIsReady } from "./kit_frees.ts";
 
@@ -35,12 +34,6 @@ const { work: WORK, timer: TIMER } = DelayedWork.offset;
 const { expires: EXPIRES } = TimerList.offset;
 const PAGES = 2;
 
-const withThings =
-  (count: number, more: Operation): Operation =>
-  (cpu) => {
-    makeThings(cpu, makeCache(cpu, SLAB_NO_SHEAVES), count);
-    more(cpu);
-  };
 const all =
   (...operations: readonly Operation[]): Operation =>
   (cpu) => {
@@ -90,21 +83,21 @@ export default [
     ...common,
     name: "krc-batches-wait",
     summary: "kfree_rcu() and the monitor against a shrinker, while both batches wait for their grace periods",
-    setup: withThings(3, all(freeRcu(0), monitorComes)),
+    setup: withoutSheaves(3, all(freeRcu(0), monitorComes)),
     cpus: [[freeToPage(1), monitorComes, freeRcu(2), monitorComes], [shrink]],
   }),
   race({
     ...common,
     name: "krc-monitor-in-time",
     summary: "kfree_rcu() that makes much wait against somebody else who arms the monitor",
-    setup: withThings(3, freeRcu(0)),
+    setup: withoutSheaves(3, freeRcu(0)),
     cpus: [[freeRcu(1), freeRcu(2), assertMonitorIsNear], [(cpu) => schedule_delayed_monitor_work(cpu, krc0(cpu))]],
   }),
   race({
     ...common,
     name: "krc-lock-dropped",
     summary: "kfree_rcu_mightsleep() that needs another page against a shrinker that takes the full one",
-    setup: withThings(4, fillPage),
+    setup: withoutSheaves(4, fillPage),
     cpus: [[freeToPage(3)], [shrink]],
   }),
   race({
@@ -112,7 +105,7 @@ export default [
     name: "krc-monitor-alloc",
     summary: "the monitor that frees a list and a page against an allocation",
     globals: { poison_free: 1 },
-    setup: withThings(4, all(freeRcu(0), freeRcu(1), freeToPage(2), freeToPage(3), pendingIsReady)),
+    setup: withoutSheaves(4, all(freeRcu(0), freeRcu(1), freeToPage(2), freeToPage(3), pendingIsReady)),
     cpus: [
       [monitorComes],
       [
@@ -130,7 +123,7 @@ export default [
     summary:
       "kfree_rcu() that takes a page and has the cache filled against a shrinker that drains it and frees a page",
     globals: { rcu_min_cached_objs: PAGES },
-    setup: withThings(5, all(fillPage, pendingIsReady)),
+    setup: withoutSheaves(5, all(fillPage, pendingIsReady)),
     cpus: [[freeRcu(3), freeRcu(4)], [shrink]],
     // Twice: after a shrinker has looked, the first one is to be content with one page.
     final: all(fillPageCache, fillPageCache),

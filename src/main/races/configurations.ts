@@ -8,7 +8,6 @@ import { NUMA_NO_NODE } from "../../shared/layout/gfp.ts";
 import { KvfreeCounters } from "../../shared/layout/kvfree_rcu.ts";
 import { PerCpu } from "../../shared/layout/percpu.ts";
 import { FreePointer, KmemCache } from "../../shared/layout/slab.ts";
-import { SLAB_NO_SHEAVES } from "../../shared/layout/slab_flags.ts";
 import { kmem_cache_destroy } from "../../shared/linux/mm/kvfree_rcu/destroy.ts";
 import { kfree_rcu_mightsleep } from "../../shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
 import { kmalloc_nolock } from "../../shared/linux/mm/slub/nolock.ts";
@@ -29,6 +28,7 @@ import {
   put,
   race,
   take,
+  withoutSheaves,
 } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
 import { freeNolock, freeRcu, insideSheafLock, slabFree } from "./kit_frees.ts";
@@ -150,7 +150,7 @@ export default [
     name: "lowmem-mightsleep",
     summary: "no pages at all: kfree_rcu_mightsleep(), which has to wait for its grace period itself, against a reader",
     config: ["lowmem=1", "cached=0"],
-    setup: (cpu) => makeThings(cpu, makeCache(cpu, SLAB_NO_SHEAVES), 1),
+    setup: withoutSheaves(1),
     cpus: [
       [(cpu) => kfree_rcu_mightsleep(cpu, take(cpu, 0)), assertSynchronous],
       [
@@ -169,7 +169,7 @@ export default [
     summary:
       "no pages at all: kfree_rcu() of objects without sheaves on two CPUs, which links them through their heads",
     config: ["lowmem=1", "cached=0"],
-    setup: (cpu) => makeThings(cpu, makeCache(cpu, SLAB_NO_SHEAVES), 3),
+    setup: withoutSheaves(3),
     cpus: [[freeRcu(0)], [freeRcu(1), freeRcu(2)]],
   }),
   race({

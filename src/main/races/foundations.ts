@@ -10,7 +10,6 @@ import { KasanState } from "../../shared/layout/debug_kasan.ts";
 import { SlabobjExt } from "../../shared/layout/debug_memcg.ts";
 import { __GFP_ACCOUNT, GFP_ATOMIC, GFP_KERNEL } from "../../shared/layout/gfp.ts";
 import { KmemCache, Slab } from "../../shared/layout/slab.ts";
-import { SLAB_NO_SHEAVES } from "../../shared/layout/slab_flags.ts";
 import { hrtimer_setup, hrtimer_start } from "../../shared/linux/kernel/hrtimer.ts";
 import {
   kasan_quarantine_reduce,
@@ -26,7 +25,7 @@ import { NULL, type Ptr } from "../../shared/mem/struct.ts";
 import { callbackId, get, type Operation, set } from "../explore/scenario.ts";
 import { raiseIrq } from "../kit/interrupts.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
-import { at, cache, FIRST_THING, FIRST_WORD, makeCache, makeThings, put, race, take } from "./kit.ts";
+import { at, cache, FIRST_THING, FIRST_WORD, put, race, take, withoutSheaves } from "./kit.ts";
 import { slabFree } from "./kit_frees.ts";
 
 /** Words: the timer's function runs; what it has seen; the timer. */
@@ -116,10 +115,7 @@ export default [
     name: "memcg-two-vectors",
     summary: "two CPUs allocate from a slab without extension vector: both objects are paid for",
     globals: { hooks: HOOK_MEMCG },
-    setup: (cpu) => {
-      makeThings(cpu, makeCache(cpu, SLAB_NO_SHEAVES), 0);
-      put(cpu, 0, kmem_cache_alloc(cpu, cache(cpu), GFP_KERNEL)); // Makes the slab.
-    },
+    setup: withoutSheaves(0, (cpu) => put(cpu, 0, kmem_cache_alloc(cpu, cache(cpu), GFP_KERNEL))), // Makes the slab.
     cpus: [[allocAccounted(1)], [allocAccounted(2)]],
     check: (cpu) => (paidFor(cpu) === 2 ? undefined : `${paidFor(cpu)} objects are paid for, not 2`),
     kernel: NO_GRACE_PERIODS,
@@ -128,14 +124,13 @@ export default [
     name: "kasan-remove-cache",
     summary: "a cache leaves KASAN's quarantine against an allocation that gives its objects back",
     globals: { hooks: HOOK_KASAN },
-    setup: (cpu) => {
-      makeThings(cpu, makeCache(cpu, SLAB_NO_SHEAVES), QUARANTINED);
+    setup: withoutSheaves(QUARANTINED, (cpu) => {
       // So that the queue of all holds them, and has to give some back.
       for (const limit of [KasanState.offset.percpu_size, KasanState.offset.max_size]) {
         cpu.mem.poke(kasan_state(cpu), limit, cpu.mem.peek(cache(cpu), KmemCache.offset.size));
       }
       for (let i = 0; i < QUARANTINED; i++) slabFree(i)(cpu);
-    },
+    }),
     cpus: [[removeCache], [kasan_quarantine_reduce]],
   }),
 ];

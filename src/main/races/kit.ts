@@ -7,12 +7,13 @@ import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { GFP_ATOMIC } from "../../shared/layout/gfp.ts";
 import { Globals } from "../../shared/layout/globals.ts";
 import { KmemCache } from "../../shared/layout/slab.ts";
+import { SLAB_NO_SHEAVES } from "../../shared/layout/slab_flags.ts";
 import { KvfreeRcuHead, RcuHead } from "../../shared/layout/types.ts";
 import { kmem_cache_create } from "../../shared/linux/mm/slub/cache.ts";
 import { kmem_cache_alloc_for_nolock } from "../../shared/linux/mm/slub/kmalloc.ts";
 import { oo_make } from "../../shared/linux/mm/slub/slab.ts";
 import { array, element, offsetof, overlay, struct, u32, type Ptr } from "../../shared/mem/struct.ts";
-import { get, set, type Scenario } from "../explore/scenario.ts";
+import { get, set, type Operation, type Scenario } from "../explore/scenario.ts";
 
 /** What is freed: 64 bytes. */
 const Thing = struct("thing", {
@@ -46,6 +47,16 @@ export const loses = (scenario: Scenario): Loses => ({ scenario, result: "Someti
 export function race(of: Scenario): Scenario {
   return { oracle: true, ...of, globals: { tiny: 1, ...of.globals } };
 }
+/** A race with a repair of ours, which is won, and without, where it is lost. @param behaviour  KB_*: undoes the repair. */
+export function repair(repaired: Scenario, behaviour: number): readonly (Scenario | Loses)[] {
+  const off = {
+    ...repaired,
+    name: `${repaired.name}-off`,
+    summary: `${repaired.summary ?? ""}, as the kernel does it`,
+    globals: { ...repaired.globals, kernel_behaviour: behaviour },
+  };
+  return [race(repaired), loses(race(off))];
+}
 
 /** Address of scenario word `i`, as a struct that a race keeps there. */
 export function at<T extends string>(cpu: Cpu, i: number): Ptr<T> {
@@ -69,6 +80,13 @@ export function makeThings(cpu: Cpu, s: Ptr<"kmem_cache">, count: number): void 
   set(cpu, CACHE, s);
   for (let i = 0; i < count; i++) put(cpu, i, alloc(cpu));
 }
+/** Makes so many things of a cache without sheaves, and then does more with them. */
+export const withoutSheaves =
+  (count: number, more: Operation = () => undefined): Operation =>
+  (cpu) => {
+    makeThings(cpu, makeCache(cpu, SLAB_NO_SHEAVES), count);
+    more(cpu);
+  };
 /** A thing, which the nolock functions may free. @returns NULL: no memory. */
 export function alloc(cpu: Cpu): ThingPtr {
   return kmem_cache_alloc_for_nolock(cpu, cache(cpu), GFP_ATOMIC) as Ptr as ThingPtr;

@@ -18,49 +18,19 @@ import {
   KB_NESTED_PRODUCER,
   KB_RCUWAIT_SHARED,
 } from "../../shared/layout/globals.ts";
-import { SLAB_NO_SHEAVES } from "../../shared/layout/slab_flags.ts";
 import { init_irq_work, irq_work_queue, irq_work_sync } from "../../shared/linux/kernel/irq_work.ts";
 import { deferred_work_barrier } from "../../shared/linux/mm/kvfree_rcu/barrier.ts";
 import { __kvfree_rcu_barrier } from "../../shared/linux/mm/kvfree_rcu/krc_barrier.ts";
 import { kfree_rcu_mightsleep } from "../../shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
 import { shrink_kvfree_rcu } from "../../shared/linux/mm/kvfree_rcu/shrinker.ts";
 import { NULL } from "../../shared/mem/struct.ts";
-import { callbackId, get, set, type Operation, type Scenario } from "../explore/scenario.ts";
+import { callbackId, get, set, type Scenario } from "../explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
-import {
-  at,
-  cache,
-  FIRST_THING,
-  FIRST_WORD,
-  HEAD,
-  type Loses,
-  loses,
-  makeCache,
-  makeThings,
-  race,
-  take,
-} from "./kit.ts";
+import { at, cache, FIRST_THING, FIRST_WORD, HEAD, repair, take, withoutSheaves } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
 import { freeRcu, freeRcuNolock, krcBarrier, pendingIsReady } from "./kit_frees.ts";
 import { see_before_call_rcu } from "./kit_whereabouts.ts";
 
-/** The race with the repair, and without it. */
-function repair(repaired: Scenario, behaviour: number): readonly (Scenario | Loses)[] {
-  const off = {
-    ...repaired,
-    name: `${repaired.name}-off`,
-    summary: `${repaired.summary ?? ""}, as the kernel does it`,
-    globals: { ...repaired.globals, kernel_behaviour: behaviour },
-  };
-  return [race(repaired), loses(race(off))];
-}
-
-const withoutSheaves =
-  (count: number, more: Operation = () => undefined): Operation =>
-  (cpu) => {
-    makeThings(cpu, makeCache(cpu, SLAB_NO_SHEAVES), count);
-    more(cpu);
-  };
 /** Set once the NMI's free has returned. */
 const RETURNED = FIRST_WORD;
 const nestedProducer: Scenario = {

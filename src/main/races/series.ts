@@ -19,7 +19,7 @@ import { kmem_cache_alloc } from "../../shared/linux/mm/slub/kmalloc.ts";
 import { numa_mem_id, slab_nid, virt_to_slab } from "../../shared/linux/mm/slub/slab.ts";
 import { NULL } from "../../shared/mem/struct.ts";
 import type { Operation, Scenario } from "../explore/scenario.ts";
-import { alloc, cache, CAPACITY, loses, makeCache, makeThings, race, take } from "./kit.ts";
+import { alloc, cache, CAPACITY, loses, makeCache, makeThings, race, repair, take, withoutSheaves } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
 import { freeRcu, freeRcuNolock, insideSheafLock, monitorIsDue, nmiFrees } from "./kit_frees.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
@@ -69,21 +69,17 @@ export default [
   race({
     name: "barrier-shared-krc",
     summary: "kvfree_rcu_barrier_on_cache() of one of two caches that share a krc against its monitor",
-    setup: (cpu) => {
-      makeThings(cpu, makeCache(cpu, SLAB_NO_SHEAVES), 1);
+    setup: withoutSheaves(1, (cpu) => {
       freeOfAnotherCache(cpu);
       kfree_rcu_mightsleep(cpu, take(cpu, 0));
-    },
+    }),
     cpus: [[monitorIsDue, cond_resched], [barrierOnCache]],
     check: accounted,
   }),
   race({
     name: "barrier-no-sheaves",
     summary: "kvfree_rcu_barrier_on_cache() of a cache without sheaves against kfree_rcu_nolock() in an NMI",
-    setup: (cpu) => {
-      makeThings(cpu, makeCache(cpu, SLAB_NO_SHEAVES), 4);
-      freeWithIrqsOff(2, 2)(cpu);
-    },
+    setup: withoutSheaves(4, freeWithIrqsOff(2, 2)),
     cpus: [[freeRcu(1)], [barrierOnCache]],
     nmi: nmiFrees(0),
     check: accounted,
@@ -99,15 +95,7 @@ export default [
     cpus: [[], [kvfree_rcu_barrier]],
     check: accounted,
   }),
-  race(twoBarriers),
-  loses(
-    race({
-      ...twoBarriers,
-      name: "two-barriers-off",
-      summary: `${twoBarriers.summary}, as the kernel does it`,
-      globals: { ...twoBarriers.globals, kernel_behaviour: KB_RCUWAIT_SHARED },
-    }),
-  ),
+  ...repair(twoBarriers, KB_RCUWAIT_SHARED),
   race(remote),
   loses(
     race({
