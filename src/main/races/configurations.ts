@@ -11,7 +11,6 @@ import { FreePointer, KmemCache } from "../../shared/layout/slab.ts";
 import { kmem_cache_destroy } from "../../shared/linux/mm/kvfree_rcu/destroy.ts";
 import { kfree_rcu_mightsleep } from "../../shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
 import { kmalloc_nolock } from "../../shared/linux/mm/slub/nolock.ts";
-import { rcu_read_lock, rcu_read_unlock } from "../../shared/linux/rcu/update.ts";
 import { NULL, type Ptr } from "../../shared/mem/struct.ts";
 import { get, type Operation, type Scenario, set } from "../explore/scenario.ts";
 import { raiseIrq } from "../kit/interrupts.ts";
@@ -22,6 +21,7 @@ import {
   CAPACITY,
   FIRST_THING,
   FIRST_WORD,
+  looksTwice,
   loses,
   makeCache,
   makeThings,
@@ -151,16 +151,7 @@ export default [
     summary: "no pages at all: kfree_rcu_mightsleep(), which has to wait for its grace period itself, against a reader",
     config: ["lowmem=1", "cached=0"],
     setup: withoutSheaves(1),
-    cpus: [
-      [(cpu) => kfree_rcu_mightsleep(cpu, take(cpu, 0)), assertSynchronous],
-      [
-        (cpu) => {
-          rcu_read_lock(cpu);
-          for (let looks = 0; looks < 2; looks++) get(cpu, FIRST_THING);
-          rcu_read_unlock(cpu);
-        },
-      ],
-    ],
+    cpus: [[(cpu) => kfree_rcu_mightsleep(cpu, take(cpu, 0)), assertSynchronous], [looksTwice]],
     check: accounted,
   }),
   race({

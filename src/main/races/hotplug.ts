@@ -25,10 +25,9 @@ import { kmem_cache_free } from "../../shared/linux/mm/slub/kmalloc.ts";
 import { rcu_barrier } from "../../shared/linux/rcu/tree_barrier.ts";
 import { synchronize_rcu_expedited } from "../../shared/linux/rcu/tree_exp.ts";
 import { call_rcu, synchronize_rcu } from "../../shared/linux/rcu/tree.ts";
-import { rcu_read_lock, rcu_read_unlock } from "../../shared/linux/rcu/update.ts";
 import { cpu_online } from "../../shared/linux/sync/cpu_hotplug.ts";
 import { callbackId, get, type Operation, type Scenario, set } from "../explore/scenario.ts";
-import { alloc, at, cache, CAPACITY, FIRST_THING, FIRST_WORD, makeCache, makeThings, put, race, take } from "./kit.ts";
+import { alloc, at, cache, CAPACITY, FIRST_WORD, looksTwice, makeCache, makeThings, put, race, take } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
 import { freeRcu, freeRcuNolock, insideSheafLock } from "./kit_frees.ts";
 
@@ -108,12 +107,6 @@ const destroyAfterFree: Operation = (cpu) => {
   while (get(cpu, POSTED) === 0) cpu.mem.relax();
   if (kmem_cache_destroy(cpu, cache(cpu)) !== 0) bug(cpu, "objects are left");
 };
-/** Looks twice, so that others may come between. What it sees does not matter: the oracle knows how long it is there. */
-const read: Operation = (cpu) => {
-  rcu_read_lock(cpu);
-  for (let looks = 0; looks < 2; looks++) get(cpu, FIRST_THING);
-  rcu_read_unlock(cpu);
-};
 const freeAfter =
   (grace_period: Operation): Operation =>
   (cpu) => {
@@ -127,7 +120,7 @@ const againstReader = (how: string, grace_period: Operation): Scenario =>
     summary: `${grace_period.name}() against readers on a CPU that goes and comes back`,
     cpus: [
       [down, up],
-      [read, cpuhp_thread_fun, read],
+      [looksTwice, cpuhp_thread_fun, looksTwice],
       [freeAfter(grace_period), grace_period],
     ],
   });
@@ -227,7 +220,7 @@ export default [
   withThings(1, {
     name: "hotplug-gp",
     summary: "grace periods of both kinds do not wait for a CPU that is offline",
-    cpus: [[down, freeAfter(synchronize_rcu), synchronize_rcu_expedited], [read]],
+    cpus: [[down, freeAfter(synchronize_rcu), synchronize_rcu_expedited], [looksTwice]],
   }),
   hotplug({
     name: "hotplug-work",

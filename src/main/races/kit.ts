@@ -12,6 +12,7 @@ import { KvfreeRcuHead, RcuHead } from "../../shared/layout/types.ts";
 import { kmem_cache_create } from "../../shared/linux/mm/slub/cache.ts";
 import { kmem_cache_alloc_for_nolock } from "../../shared/linux/mm/slub/kmalloc.ts";
 import { oo_make } from "../../shared/linux/mm/slub/slab.ts";
+import { rcu_read_lock, rcu_read_unlock } from "../../shared/linux/rcu/update.ts";
 import { array, element, offsetof, overlay, struct, u32, type Ptr } from "../../shared/mem/struct.ts";
 import { get, set, type Operation, type Scenario } from "../explore/scenario.ts";
 
@@ -99,3 +100,12 @@ export function put(cpu: Cpu, i: number, thing: Ptr): void {
 export function take(cpu: Cpu, i: number): ThingPtr {
   return cpu.mem.xchg(cpu.globals, element(WORDS, FIRST_THING + i), 0) as ThingPtr;
 }
+/**
+ * A reader that looks at thing 0 twice, so that others may come between. What it sees does not matter: the oracle knows
+ * how long the thing is there.
+ */
+export const looksTwice: Operation = (cpu) => {
+  rcu_read_lock(cpu);
+  for (let looks = 0; looks < 2; looks++) get(cpu, FIRST_THING);
+  rcu_read_unlock(cpu);
+};

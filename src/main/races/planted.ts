@@ -10,11 +10,22 @@ import { kvfree_rcu_barrier_on_cache } from "../../shared/linux/mm/kvfree_rcu/ba
 import { alloc_frozen_pages } from "../../shared/linux/mm/page_alloc/page_alloc.ts";
 import { rcu_barrier } from "../../shared/linux/rcu/tree_barrier.ts";
 import { call_rcu } from "../../shared/linux/rcu/tree.ts";
-import { rcu_read_lock, rcu_read_unlock } from "../../shared/linux/rcu/update.ts";
 import { NULL } from "../../shared/mem/struct.ts";
 import { callbackId, get, type Operation, set } from "../explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
-import { alloc, at, cache, CAPACITY, FIRST_THING, FIRST_WORD, makeCache, makeThings, put, race } from "./kit.ts";
+import {
+  alloc,
+  at,
+  cache,
+  CAPACITY,
+  FIRST_THING,
+  FIRST_WORD,
+  looksTwice,
+  makeCache,
+  makeThings,
+  put,
+  race,
+} from "./kit.ts";
 import { accounted } from "./kit_account.ts";
 import { freeRcu, slabFree } from "./kit_frees.ts";
 
@@ -24,12 +35,6 @@ const exhaustMemory: Operation = (cpu) => {
 /** Begins once thing 0 is out of use: then its free may have returned. */
 const barrierAfterFree: Operation = (cpu) => {
   if (get(cpu, FIRST_THING) === NULL) kvfree_rcu_barrier_on_cache(cpu, cache(cpu));
-};
-/** Looks twice, so that others may come between. What it sees does not matter: the oracle knows how long it is there. */
-const reader: Operation = (cpu) => {
-  rcu_read_lock(cpu);
-  for (let looks = 0; looks < 2; looks++) get(cpu, FIRST_THING);
-  rcu_read_unlock(cpu);
 };
 
 const HEADS = [FIRST_WORD, FIRST_WORD + 4] as const;
@@ -69,7 +74,7 @@ export default [
       makeThings(cpu, makeCache(cpu), CAPACITY);
       for (let i = 1; i < CAPACITY; i++) freeRcu(i)(cpu);
     },
-    cpus: [[freeRcu(0), rcu_barrier], [reader]],
+    cpus: [[freeRcu(0), rcu_barrier], [looksTwice]],
     check: accounted,
   }),
   race({
