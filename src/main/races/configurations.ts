@@ -12,11 +12,10 @@ import { kmem_cache_destroy } from "../../shared/linux/mm/kvfree_rcu/destroy.ts"
 import { kfree_rcu_mightsleep } from "../../shared/linux/mm/kvfree_rcu/kvfree_rcu.ts";
 import { kmalloc_nolock } from "../../shared/linux/mm/slub/nolock.ts";
 import { NULL, type Ptr } from "../../shared/mem/struct.ts";
-import { get, type Operation, type Scenario, set } from "../explore/scenario.ts";
+import { get, type Scenario, set } from "../explore/scenario.ts";
 import { raiseIrq } from "../kit/interrupts.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
 import {
-  alloc,
   cache,
   CAPACITY,
   FIRST_THING,
@@ -25,13 +24,12 @@ import {
   loses,
   makeCache,
   makeThings,
-  put,
   race,
   take,
   withoutSheaves,
 } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
-import { freeNolock, freeRcu, insideSheafLock, slabFree } from "./kit_frees.ts";
+import { freeNolock, freeRcu, slabFree } from "./kit_frees.ts";
 import {
   kfreeThing,
   kmallocAs,
@@ -42,19 +40,12 @@ import {
   SIZE_CAPACITY,
   TASK_GETS,
 } from "./kit_kmalloc.ts";
+import { allocFromSlab, oneSlab, refill, scarceSlab } from "./kit_sheaves.ts";
 
 const { kvfree: KVFREE } = PerCpu.offset;
 const { kfree_rcu_synchronous: N_SYNCHRONOUS } = KvfreeCounters.offset;
 
 const common = { kernel: NO_GRACE_PERIODS, check: accounted } satisfies Partial<Scenario>;
-/** One sheaf of things in use, and as many and two more free in their slab. */
-const oneSlab: Operation = (cpu) => makeThings(cpu, makeCache(cpu, 0, 2 * CAPACITY + 2), CAPACITY);
-const refill: Operation = (cpu) => put(cpu, CAPACITY, alloc(cpu));
-/** An allocation that cannot have a sheaf. */
-const allocFromSlab =
-  (i: number): Operation =>
-  (cpu) =>
-    insideSheafLock(cpu, () => put(cpu, i, alloc(cpu)));
 
 /** The link of a freed object is overwritten with the address of one that is in use. */
 const forgedLink = {
@@ -143,7 +134,7 @@ export default [
     summary:
       "no pages at all: the refill of a sheaf from a slab that has too little for it against a free and an allocation",
     config: ["lowmem=1"],
-    setup: (cpu) => makeThings(cpu, makeCache(cpu, 0, 2 * CAPACITY - 1), CAPACITY),
+    setup: scarceSlab,
     cpus: [[refill], [slabFree(0), allocFromSlab(CAPACITY + 1)]],
   }),
   race({

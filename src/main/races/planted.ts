@@ -5,33 +5,17 @@
  */
 import { bug } from "../../shared/cpu/bug.ts";
 import { cond_resched } from "../../shared/cpu/sched.ts";
-import { NUMA_NO_NODE } from "../../shared/layout/gfp.ts";
 import { kvfree_rcu_barrier_on_cache } from "../../shared/linux/mm/kvfree_rcu/barrier.ts";
-import { alloc_frozen_pages } from "../../shared/linux/mm/page_alloc/page_alloc.ts";
 import { rcu_barrier } from "../../shared/linux/rcu/tree_barrier.ts";
 import { call_rcu } from "../../shared/linux/rcu/tree.ts";
 import { NULL } from "../../shared/mem/struct.ts";
 import { callbackId, get, type Operation, set } from "../explore/scenario.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
-import {
-  alloc,
-  at,
-  cache,
-  CAPACITY,
-  FIRST_THING,
-  FIRST_WORD,
-  looksTwice,
-  makeCache,
-  makeThings,
-  put,
-  race,
-} from "./kit.ts";
+import { at, cache, CAPACITY, FIRST_THING, FIRST_WORD, looksTwice, makeCache, makeThings, race } from "./kit.ts";
 import { accounted } from "./kit_account.ts";
 import { freeRcu, slabFree } from "./kit_frees.ts";
+import { exhaustPages, refill, scarceSlab } from "./kit_sheaves.ts";
 
-const exhaustMemory: Operation = (cpu) => {
-  while (alloc_frozen_pages(cpu, 0, NUMA_NO_NODE) !== NULL);
-};
 /** Begins once thing 0 is out of use: then its free may have returned. */
 const barrierAfterFree: Operation = (cpu) => {
   if (get(cpu, FIRST_THING) === NULL) kvfree_rcu_barrier_on_cache(cpu, cache(cpu));
@@ -53,10 +37,10 @@ export default [
     name: "refill-no-memory",
     summary: "the refill of a sheaf from a slab that has too little for it, without memory for another slab",
     setup: (cpu) => {
-      makeThings(cpu, makeCache(cpu, 0, 2 * CAPACITY - 1), CAPACITY);
-      exhaustMemory(cpu);
+      scarceSlab(cpu);
+      exhaustPages(cpu);
     },
-    cpus: [[(cpu) => put(cpu, CAPACITY, alloc(cpu))], [slabFree(0)]],
+    cpus: [[refill], [slabFree(0)]],
     kernel: NO_GRACE_PERIODS,
     check: accounted,
   }),

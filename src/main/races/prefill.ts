@@ -4,17 +4,13 @@
  */
 import { bug } from "../../shared/cpu/bug.ts";
 import { GFP_KERNEL } from "../../shared/layout/gfp.ts";
-import { SLAB_ALLOC_DEFAULT } from "../../shared/layout/slab_flags.ts";
-import { barn_put_empty_sheaf } from "../../shared/linux/mm/slub/barn.ts";
 import { kmalloc } from "../../shared/linux/mm/slub/kmalloc.ts";
-import { get_barn } from "../../shared/linux/mm/slub/pcs.ts";
 import {
   kmem_cache_alloc_from_sheaf,
   kmem_cache_prefill_sheaf,
   kmem_cache_refill_sheaf,
   kmem_cache_return_sheaf,
 } from "../../shared/linux/mm/slub/prefill.ts";
-import { alloc_empty_sheaf } from "../../shared/linux/mm/slub/sheaf.ts";
 import { kmem_cache_shrink } from "../../shared/linux/mm/slub/shrink.ts";
 import { NULL } from "../../shared/mem/struct.ts";
 import type { Operation } from "../explore/scenario.ts";
@@ -30,6 +26,7 @@ import {
   TASK_GETS,
 } from "./kit_kmalloc.ts";
 import { NO_GRACE_PERIODS } from "./kit_no_grace_periods.ts";
+import { putEmptySheaf } from "./kit_sheaves.ts";
 
 /** Takes a sheaf with `size` objects, uses one of them, and gives it back, after a refill or not. */
 const prefill =
@@ -56,9 +53,7 @@ const empty: Operation = (cpu) => {
 const full: Operation = (cpu) => {
   empty(cpu);
   for (let i = 0; i < 2 * SIZE_CAPACITY; i++) kfreeThing(i)(cpu);
-  const s = cache(cpu);
-  const sheaf = alloc_empty_sheaf(cpu, s, GFP_KERNEL, SLAB_ALLOC_DEFAULT);
-  if (sheaf !== NULL) barn_put_empty_sheaf(cpu, get_barn(cpu, s), sheaf);
+  putEmptySheaf(cpu);
 };
 
 export default [
