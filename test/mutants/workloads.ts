@@ -28,9 +28,9 @@ export const WORKLOAD_MUTANTS: readonly Mutant[] = [
     what: "obj_cgroup gives a reference to an object that has none left",
     edits: [
       {
-        file: `${WORKLOADS}/obj_cgroup.ts`,
-        find: "count = cpu.mem.read_once(objcg, REFCNT); count !== 0;",
-        replace: "count = cpu.mem.read_once(objcg, REFCNT); count >= 0;",
+        file: "src/shared/linux/lib/refcount.ts",
+        find: "count = cpu.mem.read_once(p, field); count !== 0;",
+        replace: "count = cpu.mem.read_once(p, field); count >= 0;",
       },
     ],
     explore: ["obj_cgroup-last-put"],

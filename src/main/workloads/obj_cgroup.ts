@@ -35,6 +35,7 @@ import {
   spin_unlock_irqrestore,
 } from "../../shared/linux/api.ts";
 import { INIT_LIST_HEAD, list_add, list_del, list_next } from "../../shared/linux/lib/list.ts";
+import { refcount_inc_not_zero } from "../../shared/linux/lib/refcount.ts";
 import { container_of, element, embedded, NULL, type Ptr } from "../../shared/mem/struct.ts";
 import { assert_batching, check_tag, TAG_END, tag_object } from "./tag.ts";
 
@@ -76,15 +77,6 @@ function obj_cgroup_alloc(cpu: Cpu, memcg: number): Objcg {
   return objcg;
 }
 
-/** A reference more, unless there is none left. @context Any, a reader */
-function obj_cgroup_tryget(cpu: Cpu, objcg: Objcg): boolean {
-  for (let count = cpu.mem.read_once(objcg, REFCNT); count !== 0;) {
-    const found = cpu.mem.cmpxchg(objcg, REFCNT, count, count + 1);
-    if (found === count) return true;
-    count = found;
-  }
-  return false;
-}
 /** obj_cgroup_put() - one reference less. @context Any, NMI included */
 export function obj_cgroup_put(cpu: Cpu, objcg: Objcg): void {
   if (cpu.mem.fetch_add(objcg, REFCNT, -1) === 1) obj_cgroup_release(cpu, objcg);
@@ -103,7 +95,7 @@ export function get_obj_cgroup_from_memcg(cpu: Cpu, memcg: number): Objcg {
   rcu_read_lock(cpu);
   const objcg = cpu.mem.read_once(roots(cpu), element(MEMCG_OBJCG, memcg));
   if (objcg !== NULL) check_tag(cpu, objcg, embedded(objcg, TAG), "reader of obj_cgroup");
-  const got = objcg !== NULL && obj_cgroup_tryget(cpu, objcg);
+  const got = objcg !== NULL && refcount_inc_not_zero(cpu, objcg, REFCNT);
   rcu_read_unlock(cpu);
   return got ? objcg : NULL;
 }

@@ -28,6 +28,7 @@ import {
   rcu_read_lock,
   rcu_read_unlock,
 } from "../../shared/linux/api.ts";
+import { refcount_inc_not_zero } from "../../shared/linux/lib/refcount.ts";
 import { virt_to_slab } from "../../shared/linux/mm/slub/slab.ts";
 import { element, embedded, NULL, type Ptr } from "../../shared/mem/struct.ts";
 
@@ -59,15 +60,6 @@ function check_type(cpu: Cpu, object: Obj, holder: string): void {
   }
 }
 
-/** @returns false: it is free, or about to be. @context A reader */
-function tryget(cpu: Cpu, object: Obj): boolean {
-  for (let count = cpu.mem.read_once(object, REFCNT); count !== 0;) {
-    const found = cpu.mem.cmpxchg(object, REFCNT, count, count + 1);
-    if (found === count) return true;
-    count = found;
-  }
-  return false;
-}
 /** @context Hardirq */
 function put(cpu: Cpu, object: Obj): void {
   const before = cpu.mem.fetch_add(object, REFCNT, -1);
@@ -88,7 +80,7 @@ export function typesafe_lookup(cpu: Cpu, key: number, looks: number): boolean {
   rcu_read_lock(cpu);
   const object = mem.read_once(table_of(cpu), element(SLOTS, key));
   if (object !== NULL) check_type(cpu, object, "reader");
-  const got = object !== NULL && tryget(cpu, object);
+  const got = object !== NULL && refcount_inc_not_zero(cpu, object, REFCNT);
   rcu_read_unlock(cpu);
   if (!got) return false;
   // Only now is it known what it is: it may have been freed and used again before we had the reference.

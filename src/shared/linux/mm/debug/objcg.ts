@@ -22,6 +22,7 @@ import { Globals, KB_OBJCG_SPIN } from "../../../layout/globals.ts";
 import { container_of, embedded, embedded_at, NULL, type Ptr } from "../../../mem/struct.ts";
 import { irq_work_queue } from "../../kernel/irq_work.ts";
 import { llist_add, llist_del_all, llist_next } from "../../lib/llist.ts";
+import { refcount_inc_not_zero } from "../../lib/refcount.ts";
 import { call_rcu } from "../../rcu/tree.ts";
 import { rcu_read_lock, rcu_read_unlock } from "../../rcu/update.ts";
 import { raw_spin_lock_irqsave, raw_spin_unlock_irqrestore } from "../../sync/spinlock.ts";
@@ -111,13 +112,7 @@ export function get_obj_cgroup(cpu: Cpu): Objcg {
 }
 /** @kernel include/linux/memcontrol.h @returns false: it is being released. @context Any, under rcu_read_lock() */
 function obj_cgroup_tryget(cpu: Cpu, objcg: Objcg): boolean {
-  let count = cpu.mem.read_once(objcg, REFCNT);
-  while (count !== 0) {
-    const found = cpu.mem.cmpxchg(objcg, REFCNT, count, count + 1);
-    if (found === count) return true;
-    count = found;
-  }
-  return false;
+  return refcount_inc_not_zero(cpu, objcg, REFCNT);
 }
 /** One more reference. @kernel include/linux/memcontrol.h @context Any, for whoever has one */
 export function obj_cgroup_get(cpu: Cpu, objcg: Objcg): void {
