@@ -7,10 +7,8 @@
  */
 import { bug } from "../shared/cpu/bug.ts";
 import type { Cpu } from "../shared/cpu/cpu.ts";
-import { Globals } from "../shared/layout/globals.ts";
 import { Page, PGTY_large_kmalloc, PGTY_percpu, PGTY_slab } from "../shared/layout/page.ts";
-import { KmemCache, Slab, SlabGlobals } from "../shared/layout/slab.ts";
-import { ListHead } from "../shared/layout/types.ts";
+import { Slab } from "../shared/layout/slab.ts";
 import { kmem_cache_shrink, kvfree_rcu_barrier, rcu_barrier } from "../shared/linux/api.ts";
 import { debug_check, debug_drain } from "../shared/linux/mm/debug/facilities.ts";
 import { check_deferred } from "../shared/linux/mm/kvfree_rcu/check.ts";
@@ -21,16 +19,13 @@ import { nr_free_pages, nr_trylock_free_pages } from "../shared/linux/mm/page_al
 import { pfn_to_page, virt_to_head_page } from "../shared/linux/mm/page_alloc/zone.ts";
 import { cache_name } from "../shared/linux/mm/slub/cache_name.ts";
 import { vmalloc_nr_pages } from "../shared/linux/mm/vmalloc.ts";
+import { caches_of } from "../shared/linux/mm/slub/check.ts";
 import { type CacheCensus, take_census } from "../shared/linux/mm/slub/check_sheaves.ts";
 import { obj_exts_vectors } from "../shared/linux/mm/slub/obj_exts.ts";
-import { container_of, embedded, type Ptr } from "../shared/mem/struct.ts";
+import type { Ptr } from "../shared/mem/struct.ts";
 import { wait_until_at_rest } from "./at_rest.ts";
 import { allocated_objects, check_places, describe_objects } from "./oracle_account.ts";
 
-const { slab: SLAB } = Globals.offset;
-const { slab_caches: SLAB_CACHES } = SlabGlobals.offset;
-const { next: NEXT } = ListHead.offset;
-const { list: LIST } = KmemCache.offset;
 const { type: TYPE, order: ORDER } = Page.offset;
 const { slab_cache: SLAB_CACHE } = Slab.offset;
 
@@ -125,16 +120,6 @@ function drain(cpu: Cpu): void {
   kvfree_rcu_barrier(cpu);
   rcu_barrier(cpu);
   flush_page_cache_work(cpu);
-}
-
-/** The caches of the machine, as a snapshot. */
-function caches_of(cpu: Cpu): readonly Cache[] {
-  const head = embedded(embedded(cpu.globals, SLAB), SLAB_CACHES);
-  const caches: Cache[] = [];
-  for (let entry = cpu.mem.peek(head, NEXT); entry !== head; entry = cpu.mem.peek(entry, NEXT)) {
-    caches.push(container_of(entry, LIST));
-  }
-  return caches;
 }
 
 function compare(problems: string[], what: string, now: number, before: number): void {

@@ -5,13 +5,13 @@ import { CB } from "../../shared/layout/callbacks.ts";
 import { Globals } from "../../shared/layout/globals.ts";
 import { Page, PGTY_large_kmalloc, PGTY_slab } from "../../shared/layout/page.ts";
 import { RcuData, RcuSegcblist, RcuState } from "../../shared/layout/rcu.ts";
-import { KmemCache, SlabGlobals, SlabSheaf, SlubPercpuSheaves } from "../../shared/layout/slab.ts";
-import { ListHead, RcuHead } from "../../shared/layout/types.ts";
+import { SlabSheaf, SlubPercpuSheaves } from "../../shared/layout/slab.ts";
+import { RcuHead } from "../../shared/layout/types.ts";
 import { check_page_allocator } from "../../shared/linux/mm/page_alloc/check.ts";
 import { nr_free_pages } from "../../shared/linux/mm/page_alloc/page_alloc.ts";
 import { page_address, pfn_to_page } from "../../shared/linux/mm/page_alloc/zone.ts";
 import { cache_name } from "../../shared/linux/mm/slub/cache_name.ts";
-import { is_object_of_cache } from "../../shared/linux/mm/slub/check.ts";
+import { caches_of, is_object_of_cache } from "../../shared/linux/mm/slub/check.ts";
 import { type CacheCensus, take_census } from "../../shared/linux/mm/slub/check_sheaves.ts";
 import { this_cpu_sheaves } from "../../shared/linux/mm/slub/pcs.ts";
 import { this_rcu_data } from "../../shared/linux/rcu/rcu_node.ts";
@@ -23,10 +23,7 @@ import { magazine_objects } from "./magazines.ts";
 import { usableBytes } from "./objects.ts";
 import { READER_INSIDE } from "./readers.ts";
 
-const { slab: SLAB, rcu_state: RCU_STATE } = Globals.offset;
-const { slab_caches: SLAB_CACHES } = SlabGlobals.offset;
-const { next: NEXT } = ListHead.offset;
-const { list: LIST } = KmemCache.offset;
+const { rcu_state: RCU_STATE } = Globals.offset;
 const { type: TYPE, order: ORDER } = Page.offset;
 const { n_gps: N_GPS } = RcuState.offset;
 const { cblist: CBLIST } = RcuData.offset;
@@ -129,7 +126,7 @@ function checkStopped(at: Attachment): string[] {
   const cpu = calls.cpus[at.slot];
   const problems = check_page_allocator(cpu);
   const censuses = new Map<Ptr<"kmem_cache">, CacheCensus>();
-  for (const s of cachesOf(cpu)) {
+  for (const s of caches_of(cpu)) {
     const census = take_census(cpu, s);
     censuses.set(s, census);
     problems.push(...census.problems.map((problem) => `cache ${cache_name(cpu, s)}: ${problem}`));
@@ -145,14 +142,6 @@ function checkStopped(at: Attachment): string[] {
     }
   }
   return problems;
-}
-function cachesOf(cpu: Cpu): Ptr<"kmem_cache">[] {
-  const head = embedded(embedded(cpu.globals, SLAB), SLAB_CACHES);
-  const caches: Ptr<"kmem_cache">[] = [];
-  for (let entry = cpu.mem.peek(head, NEXT); entry !== head; entry = cpu.mem.peek(entry, NEXT)) {
-    caches.push(container_of(entry, LIST));
-  }
-  return caches;
 }
 /** An object that is not the kernel's now: it lies in a slab of its class, and the kernel agrees. */
 function problemOfObject(

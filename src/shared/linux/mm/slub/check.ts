@@ -6,6 +6,7 @@
  * not begun or are done do not matter.
  */
 import { PAGE_SHIFT } from "../../../base/limits.ts";
+import { Globals } from "../../../layout/globals.ts";
 import { MAX_PAGE_ORDER, Page, PGTY_buddy, PGTY_slab } from "../../../layout/page.ts";
 import {
   FreePointer,
@@ -13,6 +14,7 @@ import {
   KmemCacheNode,
   KmemCachePerNode,
   Slab,
+  SlabGlobals,
   SL_locked,
   SL_partial,
   SLAB_FREELIST_SHIFT,
@@ -36,6 +38,8 @@ const {
   node: NODE,
   slab_list: SLAB_LIST,
 } = Slab.offset;
+const { slab: SLAB } = Globals.offset;
+const { slab_caches: SLAB_CACHES } = SlabGlobals.offset;
 const { compound_head: COMPOUND_HEAD, type: PAGE_TYPE, order: ORDER } = Page.offset;
 const {
   size: SIZE,
@@ -43,6 +47,7 @@ const {
   red_left_pad: RED_LEFT_PAD,
   per_node: PER_NODE,
   flags: CACHE_FLAGS,
+  list: LIST,
 } = KmemCache.offset;
 const { node: PER_NODE_NODE } = KmemCachePerNode.offset;
 const {
@@ -68,6 +73,16 @@ export interface SlabCensus {
   /** Sums over all slabs. */
   readonly total_objects: number;
   readonly inuse: number;
+}
+
+/** The caches of the machine, as a snapshot. @context Any, nobody creates or destroys one. */
+export function caches_of(cpu: Cpu): Ptr<"kmem_cache">[] {
+  const head = embedded(embedded(cpu.globals, SLAB), SLAB_CACHES);
+  const caches: Ptr<"kmem_cache">[] = [];
+  for (let entry = cpu.mem.peek(head, NEXT); entry !== head; entry = cpu.mem.peek(entry, NEXT)) {
+    caches.push(container_of(entry, LIST));
+  }
+  return caches;
 }
 
 /** All slabs of a cache, by the page array: whether linked anywhere or not. Pages of KFENCE are no slabs that count. */

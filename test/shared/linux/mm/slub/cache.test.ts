@@ -46,6 +46,7 @@ import { cache_name } from "../../../../../src/shared/linux/mm/slub/cache_name.t
 import { kfree, kmalloc, kmem_cache_alloc, kmem_cache_free } from "../../../../../src/shared/linux/mm/slub/kmalloc.ts";
 import { kfree_nolock } from "../../../../../src/shared/linux/mm/slub/nolock.ts";
 import { get_barn, per_cpu_sheaves } from "../../../../../src/shared/linux/mm/slub/pcs.ts";
+import { caches_of } from "../../../../../src/shared/linux/mm/slub/check.ts";
 import { check_quiescent_cache, take_census } from "../../../../../src/shared/linux/mm/slub/check_sheaves.ts";
 import { cache_has_sheaves } from "../../../../../src/shared/linux/mm/slub/sheaf.ts";
 import { kmem_cache_shrink, partial_slabs } from "../../../../../src/shared/linux/mm/slub/shrink.ts";
@@ -121,6 +122,7 @@ describe("boot", () => {
   });
   test("all caches are on the list", () => {
     expect(list_count(cpu, embedded(globals, G.slab_caches))).toBe(42);
+    expect(new Set(caches_of(cpu))).toEqual(new Set([...[0, 1, 2].map(bootCache), ...allKmalloc()]));
     expect(cpu.mem.peek(globals, G.nr_caches)).toBe(42);
     expect(() => kmem_cache_init(cpu)).toThrow(/twice/);
   });
