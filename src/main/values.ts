@@ -120,9 +120,13 @@ export function parseChoice<const C extends string>(option: string, text: string
 /** Some of `choices`, separated by commas, each at most once. */
 export function parseList<const C extends string>(option: string, text: string, choices: readonly C[]): readonly C[] {
   const list = text.split(",").map((each) => parseChoice(`each of ${option}`, each, choices));
-  const twice = list.find((each, i) => list.indexOf(each) !== i);
-  if (twice !== undefined) throw new UsageError(`${option} names '${twice}' twice: name it once`);
+  refuseRepeats(option, list);
   return list;
+}
+/** @throws UsageError  a word is there twice */
+export function refuseRepeats(option: string, words: readonly string[]): void {
+  const twice = words.find((each, i) => words.indexOf(each) !== i);
+  if (twice !== undefined) throw new UsageError(`${option} names '${twice}' twice: name it once`);
 }
 
 /** "a, b or c" */

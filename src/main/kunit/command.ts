@@ -1,11 +1,11 @@
 /** `sheaf kunit`: the tests of lib/tests/slub_kunit.c on a booted machine, as KTAP. */
 import type { Command } from "../command.ts";
 import { UsageError } from "../errors.ts";
-import { EXIT_FAILURE, exitCodeOf } from "../exit_code.ts";
+import { EXIT_FAILURE, EXIT_SUCCESS, exitCodeOf } from "../exit_code.ts";
 import { listenForInterrupt } from "../interrupt.ts";
 import { Options, type OptionSpec } from "../options.ts";
 import { machineConfig, nmiShares, parseTortureConfig, TORTURE_OPTIONS } from "../torture/config.ts";
-import { parseCount } from "../values.ts";
+import { parseCount, refuseRepeats } from "../values.ts";
 import type { KunitRun } from "./run.ts";
 
 /** Options of torture that matter here. */
@@ -69,8 +69,9 @@ NAMES, separated by commas: only these tests. Exit code 1 if a test fails.`,
         onResult: (index, result) => ktap.result(names[index], result),
       });
       const good = ktap.end(ended.failures);
+      if (ktap.failed) return EXIT_FAILURE; // However the rest has ended.
       const code = exitCodeOf(ended);
-      return good || code !== 0 ? code : EXIT_FAILURE;
+      return good || code !== EXIT_SUCCESS ? code : EXIT_FAILURE;
     } finally {
       interrupt.dispose();
     }
@@ -84,10 +85,12 @@ function tortureOptions(options: Options): Options {
   return new Options(specs, new Map(given), []);
 }
 
-/** @throws UsageError  there is no such test */
+/** @throws UsageError  there is no such test, or one is named twice */
 function chosen(text: string | undefined, names: readonly string[]): readonly number[] {
   if (text === undefined) return [...names.keys()];
-  return text.split(",").map((name) => {
+  const chosenNames = text.split(",");
+  refuseRepeats("the list of tests", chosenNames); // Each has room for one result.
+  return chosenNames.map((name) => {
     const index = names.indexOf(name);
     if (index === -1) throw new UsageError(`there is no test '${name}': 'sheaf kunit --list' names them`);
     return index;

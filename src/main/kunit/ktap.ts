@@ -36,6 +36,10 @@ export class Ktap {
     const skip = state === "skipped" ? ` # SKIP ${lines.join(" ")}` : "";
     this.say(`${INDENT}${state === "failed" ? "not ok" : "ok"} ${this.number} ${name}${skip}`);
   }
+  /** Whether a test has failed. */
+  get failed(): boolean {
+    return this.count.fail > 0;
+  }
   /** @param trouble  what else went wrong than tests. @returns whether all is well. */
   end(trouble: readonly string[]): boolean {
     const { pass, fail, skip } = this.count;

@@ -1,9 +1,10 @@
 /**
  * Runs tests of the suite, each on a booted machine. All share one, as long as it holds: when a test breaks it, that test
- * has failed, and the rest get a new one.
+ * has failed, and the rest get a new one. A host that cannot run the machine says nothing about a test: that ends the run.
  */
 import { Machine, type MachineConfig, threadModule } from "../machine.ts";
 import { type SupervisedRun, supervise } from "../supervise.ts";
+import type { Watchdog } from "../torture/watchdog.ts";
 import type { KunitCpuTask } from "./cpu_thread.ts";
 import { type CaseResult, KunitResults } from "./results.ts";
 import type { KunitOptions } from "./test.ts";
@@ -20,6 +21,8 @@ export interface KunitHooks {
   readonly signal?: AbortSignal | undefined;
   /** For tests: other code for the CPUs' threads. */
   readonly cpuModule?: URL;
+  /** For tests: other limits. */
+  readonly watchdog?: Watchdog;
   /** A test has ended; in their order. */
   readonly onResult: (index: number, result: CaseResult) => void;
 }
@@ -38,7 +41,7 @@ export async function runKunit(run: KunitRun, hooks: KunitHooks): Promise<Superv
     const ended = await runMachine({ ...run, cases: [...left] }, results, hooks, report);
     report();
     const [broken] = left;
-    if (ended.verdict === "SUCCESS" || broken === undefined || results.get(broken).state !== "running") return ended;
+    if (ended.verdict !== "FAILURE" || broken === undefined || results.get(broken).state !== "running") return ended;
     results.set(broken, "failed", [`the machine has failed: ${ended.failures.join("\n")}`]);
     report();
     if (left.length === 0 || ended.interrupted) return { ...ended, failures: [] }; // The test has told them.
@@ -51,7 +54,7 @@ function isOver({ state }: CaseResult): boolean {
 async function runMachine(
   { machine: config, options, nmiRate, cases }: KunitRun,
   results: KunitResults,
-  { signal, cpuModule }: KunitHooks,
+  { signal, cpuModule, watchdog }: KunitHooks,
   onProgress: () => void,
 ): Promise<SupervisedRun> {
   const cpuTask: KunitCpuTask = { work: { ...options, cases }, results: results.buffer };
@@ -64,5 +67,5 @@ async function runMachine(
     nmiRate,
     irqRate: 0,
   });
-  return supervise(machine, { durationMs: Infinity, signal, onProgress });
+  return supervise(machine, { durationMs: Infinity, signal, watchdog, onProgress });
 }

@@ -17,6 +17,9 @@ import {
 } from "../../../src/main/kunit/test.ts";
 import { type CpuOutcome, type CpuTask, runCpu } from "../../../src/workers/cpu.ts";
 
+/** So long a thread stands still that gets no processor: it takes no step, and no interrupt. */
+const STALL_MS = 3000;
+
 const SUITE: readonly KunitCase[] = [
   {
     name: "good",
@@ -45,6 +48,13 @@ const SUITE: readonly KunitCase[] = [
   },
   { name: "skips", run: (test) => kunit_skip(test, "not here") },
   { name: "breaks", run: ({ cpu }) => bug(cpu, "broken by a test") },
+  {
+    name: "stalls",
+    run: ({ cpu }) => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, STALL_MS);
+      cpu.mem.relax();
+    },
+  },
   { name: "leaks", run: ({ cpu }) => void kmalloc(cpu, 32, GFP_KERNEL) },
 ];
 

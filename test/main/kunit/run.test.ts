@@ -3,13 +3,22 @@ import { describe, expect, test } from "vitest";
 import { CASES } from "../../../src/main/kunit/catalogue.ts";
 import { Ktap } from "../../../src/main/kunit/ktap.ts";
 import { type CaseResult, KunitResults } from "../../../src/main/kunit/results.ts";
-import { runKunit } from "../../../src/main/kunit/run.ts";
+import { type KunitHooks, runKunit } from "../../../src/main/kunit/run.ts";
 import { parseOptions } from "../../../src/main/options.ts";
 import { machineConfig, parseTortureConfig, TORTURE_OPTIONS } from "../../../src/main/torture/config.ts";
+import { Watchdog } from "../../../src/main/torture/watchdog.ts";
 import type { SupervisedRun } from "../../../src/main/supervise.ts";
 import { type Captured, run } from "../captured.ts";
 
-const kunit = (line: string): Promise<Captured> => run(["kunit", ...line.split(" ")]);
+/** @param onLine  told of each line when it comes */
+async function kunit(line: string, onLine: (text: string) => void = () => undefined): Promise<Captured> {
+  const out: string[] = [];
+  const hear = (text: string): void => {
+    out.push(text);
+    onLine(text);
+  };
+  return { ...(await run(["kunit", ...line.split(" ")], { out: hear })), out };
+}
 
 describe("sheaf kunit", () => {
   test("the whole suite passes, in short rounds", async () => {
@@ -45,7 +54,7 @@ describe("sheaf kunit", () => {
     expect(code).toBe(0);
   });
   test("exit code 1 if one fails: a bug that the kernel had", async () => {
-    const { code, out } = await kunit("test_kfree_rcu --cpus 2 --memory 8MiB --bug B7");
+    const { code, out } = await kunit("test_kfree_rcu --cpus 2 --memory 8MiB --bug B7 --rounds 100000");
     expect(code).toBe(1);
     expect(out[5]).toMatch(
       /^ {4}# test_kfree_rcu: the machine has failed: .* missed by kvfree_rcu_barrier_on_cache\(\)/,
@@ -57,11 +66,36 @@ describe("sheaf kunit", () => {
       "not ok 1 slub_test",
     ]);
   });
+  test("exit code 1 if one fails, also when Ctrl-C ends the rest", async () => {
+    const { code, out } = await kunit(
+      "test_kfree_rcu,test_kmalloc_nolock_and_friends_perf --cpus 2 --memory 8MiB --bug B7 --rounds 1000000",
+      (line) => {
+        if (line === "    not ok 1 test_kfree_rcu") process.emit("SIGINT");
+      },
+    );
+    expect(out).toContain("# 1 of 2 tests have not run to their end");
+    expect(out.at(-1)).toBe("not ok 1 slub_test");
+    expect(code).toBe(1);
+  });
+  test("exit code 130 if Ctrl-C is all that was", async () => {
+    const { code, out } = await kunit(
+      "test_kmem_buckets_sizes,test_kmalloc_nolock_and_friends_perf --cpus 2 --memory 8MiB --rounds 1000000",
+      (line) => {
+        if (line === "    ok 1 test_kmem_buckets_sizes") process.emit("SIGINT");
+      },
+    );
+    expect(out.at(-1)).toBe("not ok 1 slub_test");
+    expect(code).toBe(130);
+  });
   test("--list names them", async () => {
     expect((await kunit("--list")).out).toEqual(CASES.map(({ name }) => name));
   });
   test.each([
     ["nothing", /^sheaf: there is no test 'nothing': 'sheaf kunit --list' names them$/],
+    [
+      "test_kfree_rcu,test_clobber_zone,test_kfree_rcu",
+      /^sheaf: the list of tests names 'test_kfree_rcu' twice: name it once$/,
+    ],
     ["--rounds 0", /--rounds must be an integer/],
     ["--duration 1s", /unknown option --duration/],
   ])("%s is no command line", async (line, message) => {
@@ -72,8 +106,11 @@ describe("sheaf kunit", () => {
 });
 
 describe("what does not pass", () => {
-  const NAMES = ["good", "expects", "asserts", "skips", "breaks", "leaks"];
-  async function run(names: readonly string[]): Promise<{ results: Record<string, CaseResult>; ended: SupervisedRun }> {
+  const NAMES = ["good", "expects", "asserts", "skips", "breaks", "stalls", "leaks"];
+  async function run(
+    names: readonly string[],
+    hooks: Partial<KunitHooks> = {},
+  ): Promise<{ results: Record<string, CaseResult>; ended: SupervisedRun }> {
     const results: Record<string, CaseResult> = {};
     const config = parseTortureConfig(parseOptions(["--cpus", "2", "--memory", "8MiB"], TORTURE_OPTIONS, 0));
     const ended = await runKunit(
@@ -84,6 +121,7 @@ describe("what does not pass", () => {
         cases: names.map((name) => NAMES.indexOf(name)),
       },
       {
+        ...hooks,
         cpuModule: new URL("./broken_cases.ts", import.meta.url),
         onResult: (index, result) => (results[NAMES[index]] = result),
       },
@@ -116,6 +154,12 @@ describe("what does not pass", () => {
     expect(results["good"].state).toBe("ok");
     expect(ended.verdict).toBe("SUCCESS");
   });
+  test("a host that cannot run the machine says nothing about a test, and the rest does not run", async () => {
+    const { results, ended } = await run(["asserts", "stalls", "good"], { watchdog: new Watchdog(undefined, 1000) });
+    expect(Object.keys(results)).toEqual(["asserts"]);
+    expect(ended.verdict).toBe("INCONCLUSIVE");
+    expect(ended.failures[0]).toMatch(/its thread gets no processor/);
+  });
   test("what tests leave behind is found at the end", async () => {
     const { results, ended } = await run(["leaks", "good"]);
     expect(results).toMatchObject({ leaks: { state: "ok" }, good: { state: "ok" } });
@@ -132,6 +176,7 @@ describe("KTAP", () => {
     ktap.result("a", { state: "ok", lines: ["info"] });
     ktap.result("b", { state: "failed", lines: ["EXPECTATION FAILED: x", "more"] });
     ktap.result("c", { state: "skipped", lines: ["why not"] });
+    expect(ktap.failed).toBe(true);
     expect(ktap.end([])).toBe(false);
     expect(lines.slice(4)).toEqual([
       "    1..3",
@@ -166,6 +211,7 @@ test("a suite that was interrupted is not ok, and says how much is missing", () 
   ktap.start(3);
   ktap.result("a", { state: "ok", lines: [] });
   expect(ktap.end([])).toBe(false);
+  expect(ktap.failed).toBe(false);
   expect(lines).toContain("# 2 of 3 tests have not run to their end");
   expect(lines.at(-1)).toBe("not ok 1 suite");
 });
