@@ -4,17 +4,26 @@ import { EXIT_INTERRUPTED } from "./exit_code.ts";
 /** Signals that come closer together are one: whoever signals a whole process group reaches us through the launcher, too. */
 const ONE_SIGNAL_MS = 250;
 
-export function listenForInterrupt(): { readonly signal: AbortSignal; dispose(): void } {
+export interface Interrupt {
+  readonly signal: AbortSignal;
+  /** Ends the run in order, as the first Ctrl-C does. Again: does nothing. */
+  end(): void;
+  dispose(): void;
+}
+
+export function listenForInterrupt(): Interrupt {
   const controller = new AbortController();
+  const { signal } = controller;
   let firstMs = 0;
+  const end = (): void => {
+    if (signal.aborted) return;
+    firstMs = performance.now();
+    controller.abort();
+  };
   const onSignal = (): void => {
-    if (!controller.signal.aborted) {
-      firstMs = performance.now();
-      controller.abort();
-    } else if (performance.now() - firstMs >= ONE_SIGNAL_MS) {
-      process.exit(EXIT_INTERRUPTED);
-    }
+    if (!signal.aborted) end();
+    else if (performance.now() - firstMs >= ONE_SIGNAL_MS) process.exit(EXIT_INTERRUPTED);
   };
   process.on("SIGINT", onSignal);
-  return { signal: controller.signal, dispose: () => void process.off("SIGINT", onSignal) };
+  return { signal, end, dispose: () => void process.off("SIGINT", onSignal) };
 }

@@ -30,3 +30,15 @@ test("one signal that comes twice, by process group and by launcher, is one", ()
   expect(exit).not.toHaveBeenCalled();
   interrupt.dispose();
 });
+
+test("the end that was asked for is no signal: it never ends the process", () => {
+  const interrupt = listenForInterrupt();
+  interrupt.end();
+  expect(interrupt.signal.aborted).toBe(true);
+  vi.advanceTimersByTime(1000);
+  interrupt.end();
+  expect(exit).not.toHaveBeenCalled();
+  process.emit("SIGINT");
+  expect(exit).toHaveBeenCalledExactlyOnceWith(EXIT_INTERRUPTED);
+  interrupt.dispose();
+});

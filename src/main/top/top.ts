@@ -1,6 +1,7 @@
 /**
  * `sheaf torture --top`: shows the machine while it runs. On a terminal it redraws a screen, on the alternate one, so that
- * what was printed before is there again at the end; q and Ctrl-C end the run. Elsewhere it prints a line per refresh.
+ * what was printed before is there again at the end, also when a second Ctrl-C ends the process. Elsewhere it prints a
+ * line per refresh.
  */
 import type { Output, Terminal } from "../command.ts";
 import { viewLine, viewScreen } from "./text.ts";
@@ -17,20 +18,29 @@ const REST_OF_LINE = "\u001b[K";
 const REST_OF_SCREEN = "\u001b[J";
 const CTRL_C = "\u0003";
 
+/** What the keys do, which are no signals while this shows. */
+interface Keys {
+  /** q: ends the run in order. However often it comes: who holds the key down wants no more than that. */
+  readonly end: () => void;
+  /** Ctrl-C. */
+  readonly interrupt: () => void;
+}
+
 export class Top {
   private readonly title: string;
   private readonly output: Output;
-  private readonly interrupt: () => void;
+  private readonly keys: Keys;
   private viewer: Viewer | undefined;
   private timers: readonly NodeJS.Timeout[] = [];
   private startMs = 0;
   private stopListening: (() => void) | undefined;
+  /** Whoever ends the process here and now leaves the terminal as it was. */
+  private readonly onExit = (): void => this.stop();
 
-  /** @param interrupt  ends the run: q and Ctrl-C, which are plain keys while this shows. */
-  constructor(title: string, output: Output, interrupt: () => void) {
+  constructor(title: string, output: Output, keys: Keys) {
     this.title = title;
     this.output = output;
-    this.interrupt = interrupt;
+    this.keys = keys;
   }
   /** What is to be shown. */
   watch(machine: Looked): void {
@@ -42,9 +52,11 @@ export class Top {
     this.startMs = performance.now();
     this.timers = [setInterval(() => this.viewer?.sample(), SAMPLE_MS), setInterval(() => this.refresh(), REFRESH_MS)];
     this.stopListening = terminal?.onKey((key) => {
-      if (key === "q" || key === CTRL_C) this.interrupt();
+      if (key === "q") this.keys.end();
+      if (key === CTRL_C) this.keys.interrupt();
     });
     terminal?.write(ENTER);
+    process.once("exit", this.onExit);
   }
   private refresh(): void {
     const view = this.viewer?.view(performance.now() - this.startMs);
@@ -56,6 +68,7 @@ export class Top {
   /** The terminal is as it was. Again: does nothing. */
   stop(): void {
     if (this.timers.length === 0) return;
+    process.off("exit", this.onExit);
     for (const timer of this.timers) clearInterval(timer);
     this.timers = [];
     this.stopListening?.();

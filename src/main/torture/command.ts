@@ -2,7 +2,7 @@
 import type { Command, Output } from "../command.ts";
 import { UsageError } from "../errors.ts";
 import { exitCodeOf } from "../exit_code.ts";
-import { listenForInterrupt } from "../interrupt.ts";
+import { type Interrupt, listenForInterrupt } from "../interrupt.ts";
 import { jsonReport } from "../report/json.ts";
 import { Reporter } from "../report/reporter.ts";
 import { KERNEL_BASELINE } from "../version.ts";
@@ -29,8 +29,8 @@ Follows Linux ${KERNEL_BASELINE}.`,
     const reporter = new Reporter(config, output, silent !== undefined);
     reporter.start();
     const { runTorture } = await import("./run.ts"); // After the first line: it brings the whole kernel along.
-    const top = options.on("top") ? await newTop(config, output) : undefined;
     const interrupt = listenForInterrupt();
+    const top = options.on("top") ? await newTop(config, output, interrupt) : undefined;
     try {
       const result = await runTorture(config, {
         signal: interrupt.signal,
@@ -54,8 +54,8 @@ Follows Linux ${KERNEL_BASELINE}.`,
   },
 };
 
-async function newTop(config: TortureConfig, output: Output): Promise<Top> {
+async function newTop(config: TortureConfig, output: Output, { end }: Interrupt): Promise<Top> {
   const { Top } = await import("../top/top.ts");
   const title = `sheaf-torture: ${config.scenarios.join(",")} on ${config.shape.cpus} CPUs`;
-  return new Top(title, output, () => process.kill(process.pid, "SIGINT"));
+  return new Top(title, output, { end, interrupt: () => process.kill(process.pid, "SIGINT") });
 }

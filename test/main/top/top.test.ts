@@ -1,4 +1,8 @@
 /** `sheaf torture --top`: what is seen of a machine, how it is shown, and that the terminal is given back. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Output, Terminal } from "../../../src/main/command.ts";
 import { cacheViews } from "../../../src/main/top/caches.ts";
@@ -25,6 +29,10 @@ import { Control } from "../../../src/workers/control.ts";
 import { setSheafState } from "../../shared/linux/mm/slub/sheaf_state.ts";
 import { TestMachine } from "../../shared/linux/mm/kvfree_rcu/machine.ts";
 import { type Captured, run } from "../captured.ts";
+
+const LAUNCHER = fileURLToPath(new URL("../../../bin/sheaf.js", import.meta.url));
+const ENTER = "\u001b[?1049h\u001b[?25l";
+const LEAVE = "\u001b[?25h\u001b[?1049l";
 
 let machine: TestMachine;
 let cpu: Cpu;
@@ -149,6 +157,7 @@ describe("on a terminal", () => {
       return () => (this.listener = undefined);
     }
   }
+  const NO_KEYS = { end: () => undefined, interrupt: () => undefined };
   const outputTo = (terminal: Terminal | undefined, out: string[] = []): Output => ({
     out: (line) => out.push(line),
     err: () => undefined,
@@ -159,32 +168,49 @@ describe("on a terminal", () => {
   test("redraws on the alternate screen, q and Ctrl-C end the run, and all is given back", () => {
     vi.useFakeTimers();
     const terminal = new FakeTerminal();
-    const interrupt = vi.fn<() => void>();
-    const top = new Top("title", outputTo(terminal), interrupt);
+    const keys = { end: vi.fn<() => void>(), interrupt: vi.fn<() => void>() };
+    const top = new Top("title", outputTo(terminal), keys);
     top.watch(looked());
     expect(terminal.text).toBe("");
     top.start();
-    expect(terminal.text).toBe("\u001b[?1049h\u001b[?25l");
+    expect(terminal.text).toBe(ENTER);
     vi.advanceTimersByTime(2500);
     expect(terminal.text.split("\u001b[H")).toHaveLength(3);
     expect(terminal.text).toContain("Grace periods");
     terminal.listener?.("x");
-    expect(interrupt).not.toHaveBeenCalled();
+    expect(keys.end).not.toHaveBeenCalled();
     terminal.listener?.("q");
+    expect(keys.end).toHaveBeenCalledOnce();
+    expect(keys.interrupt).not.toHaveBeenCalled();
     terminal.listener?.("\u0003");
-    expect(interrupt).toHaveBeenCalledTimes(2);
+    expect(keys.interrupt).toHaveBeenCalledOnce();
     top.stop();
-    expect(terminal.text.endsWith("\u001b[?25h\u001b[?1049l")).toBe(true);
+    expect(terminal.text.endsWith(LEAVE)).toBe(true);
     expect(terminal.listener).toBeUndefined();
     const { length } = terminal.text;
     top.stop();
     vi.advanceTimersByTime(5000);
     expect(terminal.text).toHaveLength(length);
   });
+  test("who ends the process meanwhile gives the terminal back, too", () => {
+    const others = process.listeners("exit");
+    const ours = (): readonly NodeJS.ExitListener[] =>
+      process.listeners("exit").filter((listener) => !others.includes(listener));
+    const terminal = new FakeTerminal();
+    const top = new Top("title", outputTo(terminal), NO_KEYS);
+    top.start();
+    expect(ours()).toHaveLength(1);
+    ours()[0](0);
+    expect(terminal.text.endsWith(LEAVE)).toBe(true);
+    expect(ours()).toHaveLength(0);
+    top.start();
+    top.stop();
+    expect(ours()).toHaveLength(0);
+  });
   test("without one: a line per refresh", () => {
     vi.useFakeTimers();
     const out: string[] = [];
-    const top = new Top("title", outputTo(undefined, out), () => undefined);
+    const top = new Top("title", outputTo(undefined, out), NO_KEYS);
     top.watch(looked());
     top.start();
     vi.advanceTimersByTime(3100);
@@ -203,6 +229,27 @@ describe("sheaf torture --top", () => {
     expect(shown.length).toBeGreaterThanOrEqual(1);
     expect(out.some((line) => line.startsWith("operations"))).toBe(true);
     expect(out.at(-1)).toMatch(/^sheaf-torture:--- End of test: SUCCESS/);
+  });
+  // Such a machine takes longer to end than two signals must be apart. `script` gives it a terminal. Every Debian has it.
+  test.runIf(existsSync("/usr/bin/script"))("q held down is one q: a summary, and the terminal as it was", async () => {
+    const options = "--cpus 6 --scenario nolock,prefill --config debug=FZPU --memory 32MiB --seed 1";
+    const command = `${process.execPath} ${LAUNCHER} torture --top ${options}`;
+    const child = spawn("/usr/bin/script", ["-qec", command, "/dev/null"]);
+    const closed = once(child, "close");
+    child.stdin.on("error", () => undefined); // It may have ended before the last q.
+    let text = "";
+    let holding: NodeJS.Timeout | undefined;
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+      text += chunk;
+      if (holding === undefined && text.includes(`${ENTER}\u001b[H`))
+        holding = setInterval(() => child.stdin.write("q"), 50);
+    });
+    const [code] = (await closed) as [number];
+    clearInterval(holding);
+    expect(text.split(ENTER)).toHaveLength(2);
+    expect(text.split(LEAVE)).toHaveLength(2);
+    expect(text.slice(text.indexOf(LEAVE))).toMatch(/End of test: .*SUCCESS.* \(interrupted after /);
+    expect(code).toBe(130);
   });
   test.each(["json", "quiet"])("not together with --%s", async (option) => {
     expect(await torture(`--${option}`)).toEqual({
