@@ -45,8 +45,9 @@ function with_set(test: KunitTest, name: string, args: KmemBucketsArgs, body: (s
   const { cpu } = test;
   const before = cpu.mem.peek(cpu.globals, SLAB_BUCKETS);
   cpu.mem.poke(cpu.globals, SLAB_BUCKETS, 1);
-  const set = KUNIT_ASSERT_NOT_NULL(test, kmem_buckets_create(cpu, name, args), "the set");
-  cpu.mem.poke(cpu.globals, SLAB_BUCKETS, before);
+  const created = kmem_buckets_create(cpu, name, args);
+  cpu.mem.poke(cpu.globals, SLAB_BUCKETS, before); // Before the assertion, which may end the test.
+  const set = KUNIT_ASSERT_NOT_NULL(test, created, "the set");
   body(set);
   kmem_buckets_destroy(cpu, set);
 }

@@ -4,6 +4,7 @@ import { UsageError } from "../errors.ts";
 import { EXIT_FAILURE, EXIT_SUCCESS, exitCodeOf } from "../exit_code.ts";
 import { listenForInterrupt } from "../interrupt.ts";
 import { Options, type OptionSpec } from "../options.ts";
+import type { Settings } from "../settings.ts";
 import { machineConfig, nmiShares, parseTortureConfig, TORTURE_OPTIONS } from "../torture/config.ts";
 import { parseCount, refuseRepeats } from "../values.ts";
 import type { KunitRun } from "./run.ts";
@@ -41,7 +42,7 @@ NAMES, separated by commas: only these tests. Exit code 1 if a test fails.`,
   ],
   maxPositionals: 1,
   async run(options, output) {
-    const config = parseTortureConfig(tortureOptions(options));
+    const config = parseTortureConfig(tortureOptions(options), refuseFailures);
     const rounds = parseCount("--rounds", options.text("rounds") ?? "", 1, MOST_ROUNDS);
     const { CASES, SUITE } = await import("./catalogue.ts"); // Brings the whole kernel along.
     const { Ktap } = await import("./ktap.ts");
@@ -78,6 +79,12 @@ NAMES, separated by commas: only these tests. Exit code 1 if a test fails.`,
   },
 };
 
+/** Each test asserts that it gets the objects that it asks for: one that was refused them would be told as failed. */
+function refuseFailures({ globals }: Settings): void {
+  const word = (["failslab", "lowmem"] as const).find((each) => globals?.[each] !== undefined);
+  if (word === undefined) return;
+  throw new UsageError(`--config ${word} is not for kunit, whose tests expect that there is memory: leave it out`);
+}
 /** As if torture had been given them. */
 function tortureOptions(options: Options): Options {
   const given = OF_TORTURE.filter((name) => options.on(name)).map((name) => [name, options.text(name) ?? ""] as const);

@@ -69,6 +69,12 @@ export function KUNIT_EXPECT_NE(test: KunitTest, actual: number, unexpected: num
 export function KUNIT_EXPECT_TRUE(test: KunitTest, condition: boolean, what: string): void {
   if (!condition) test.failures.push(`EXPECTATION FAILED: ${what}`);
 }
+/** Ends the test unless `condition` holds. */
+export function KUNIT_ASSERT_TRUE(test: KunitTest, condition: boolean, what: string): void {
+  if (condition) return;
+  test.failures.push(`ASSERTION FAILED: ${what}`);
+  throw new KunitAbort();
+}
 /** Ends the test if `p` is NULL. @returns p */
 export function KUNIT_ASSERT_NOT_NULL<T extends string>(test: KunitTest, p: Ptr<T>, what: string): Ptr<T> {
   if (p !== NULL) return p;

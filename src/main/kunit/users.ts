@@ -25,7 +25,15 @@ import {
 } from "../../shared/linux/api.ts";
 import { array, element, NULL, type Ptr, struct, u32 } from "../../shared/mem/struct.ts";
 import { test_kmem_cache_create } from "./cache.ts";
-import { KUNIT_ASSERT_NOT_NULL, KUNIT_EXPECT_EQ, KUNIT_EXPECT_TRUE, type KunitCase, type KunitTest } from "./test.ts";
+import { IS_ERR } from "../../shared/linux/mm/slub/barn.ts";
+import {
+  KUNIT_ASSERT_NOT_NULL,
+  KUNIT_ASSERT_TRUE,
+  KUNIT_EXPECT_EQ,
+  KUNIT_EXPECT_TRUE,
+  type KunitCase,
+  type KunitTest,
+} from "./test.ts";
 
 const Node = struct("kunit_node", { rcu: RcuHead, slots: array(u32, 60) });
 type NodePtr = Ptr<"kunit_node">;
@@ -53,6 +61,7 @@ function test_maple_tree_prefill(test: KunitTest): void {
     KUNIT_EXPECT_EQ(test, kmem_cache_sheaf_size(cpu, sheaf), there - nodes.length, "what is left in the sheaf");
     // A second change needs as many again.
     sheaf = kmem_cache_refill_sheaf(cpu, s, GFP_KERNEL, sheaf, needed);
+    KUNIT_ASSERT_TRUE(test, !IS_ERR(sheaf), `a sheaf is refilled to ${needed} objects`);
     KUNIT_EXPECT_TRUE(test, kmem_cache_sheaf_size(cpu, sheaf) >= needed, "a refilled sheaf has what was asked for");
     while (kmem_cache_sheaf_size(cpu, sheaf) > 0) take();
     KUNIT_EXPECT_EQ(test, kmem_cache_alloc_from_sheaf(cpu, s, 0, sheaf), NULL, "an object from an empty sheaf");
@@ -73,7 +82,7 @@ function test_radix_tree_bulk(test: KunitTest): void {
   const stock = KUNIT_ASSERT_NOT_NULL(test, kmalloc(cpu, 8 * most, GFP_KERNEL), "the array") as Ptr;
   const p = stock as Ptr<"object_array">;
   for (const needed of CHANGES) {
-    KUNIT_EXPECT_TRUE(test, kmem_cache_alloc_bulk(cpu, s, GFP_KERNEL, needed, p), `${needed} objects at once`);
+    KUNIT_ASSERT_TRUE(test, kmem_cache_alloc_bulk(cpu, s, GFP_KERNEL, needed, p), `${needed} objects at once`);
     const nodes = Array.from({ length: needed }, (_, i) => cpu.mem.read(p, element(SLOTS, i)));
     KUNIT_EXPECT_EQ(test, new Set(nodes).size, needed, "the number of different nodes");
     KUNIT_EXPECT_TRUE(test, !nodes.includes(NULL), "no node is NULL");

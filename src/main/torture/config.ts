@@ -101,15 +101,23 @@ export const TORTURE_OPTIONS: readonly OptionSpec[] = [
   },
 ];
 
-/** @throws UsageError, UnsupportedError */
-export function parseTortureConfig(options: Options): TortureConfig {
+/**
+ * @param check  what the program of the machine has against settings: throws a UsageError. Such words are not drawn.
+ * @throws UsageError, UnsupportedError
+ */
+export function parseTortureConfig(options: Options, check?: (settings: Settings) => void): TortureConfig {
   const seed = parseSeed("--seed", options.text("seed"));
   const text = options.text("config");
+  const parse = (words: readonly string[]): TortureConfig => {
+    const config = parseWith(options, seed, words);
+    check?.(config.settings);
+    return config;
+  };
   if (text === RANDOM) {
-    parseWith(options, seed, []); // What is wrong without any words.
-    return parseWith(options, seed, drawWords("torture", drawFrom(seed), fitting(options, seed)));
+    parse([]); // What is wrong without any words.
+    return parse(drawWords("torture", drawFrom(seed), fitting(parse)));
   }
-  return parseWith(options, seed, text === undefined ? [] : splitWords(text));
+  return parse(text === undefined ? [] : splitWords(text));
 }
 function drawFrom(seed: number): Draw {
   let state = mixSeed(seed, WORDS_STREAM);
@@ -119,10 +127,10 @@ function drawFrom(seed: number): Draw {
   };
 }
 /** Can there be a run with such words and these other options? */
-function fitting(options: Options, seed: number): (words: readonly string[]) => boolean {
+function fitting(parse: (words: readonly string[]) => TortureConfig): (words: readonly string[]) => boolean {
   return (words) => {
     try {
-      parseWith(options, seed, words);
+      parse(words);
       return true;
     } catch (error) {
       if (error instanceof UsageError) return false;

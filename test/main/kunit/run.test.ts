@@ -96,6 +96,8 @@ describe("sheaf kunit", () => {
       "test_kfree_rcu,test_clobber_zone,test_kfree_rcu",
       /^sheaf: the list of tests names 'test_kfree_rcu' twice: name it once$/,
     ],
+    ["--config tiny,failslab=0.1", /^sheaf: --config failslab is not for kunit, whose tests .*: leave it out$/],
+    ["--config lowmem=0.1", /^sheaf: --config lowmem is not for kunit, whose tests .*: leave it out$/],
     ["--rounds 0", /--rounds must be an integer/],
     ["--duration 1s", /unknown option --duration/],
   ])("%s is no command line", async (line, message) => {

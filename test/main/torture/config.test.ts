@@ -3,7 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { UsageError } from "../../../src/main/errors.ts";
 import { parseOptions } from "../../../src/main/options.ts";
+import type { Settings } from "../../../src/main/settings.ts";
 import {
   describeParameters,
   machineConfig,
@@ -100,6 +102,20 @@ describe("--config random", () => {
       expect(config(`--config random --seed ${seed} --head 8`).words).not.toContain("unbatched");
     }
     expect(drawn.some(({ words }) => words.includes("unbatched"))).toBe(true);
+  });
+  test("nothing is drawn that the program refuses; all else is drawn as ever", () => {
+    const options = (seed: number) => parseOptions(["--config", "random", "--seed", String(seed)], TORTURE_OPTIONS, 0);
+    const refuse = ({ globals }: Settings): void => {
+      if (globals?.failslab !== undefined) throw new UsageError("no failslab");
+    };
+    for (const [seed, { words }] of drawn.entries()) {
+      const others = words.filter((word) => !word.startsWith("failslab"));
+      expect(parseTortureConfig(options(seed), refuse).words).toEqual(others);
+    }
+    expect(drawn.some(({ words }) => words.some((word) => word.startsWith("failslab")))).toBe(true);
+    expect(() => parseTortureConfig(parseOptions(["--config", "failslab=1"], TORTURE_OPTIONS, 0), refuse)).toThrow(
+      "no failslab",
+    );
   });
   test("what is wrong besides is said", () => {
     expect(() => config("--config random --scenario nothing")).toThrow("each of --scenario must be");
