@@ -146,6 +146,7 @@ function processOutput(): Output {
   return {
     out: (line) => void stdout.write(`${line}\n`),
     err: (line) => void stderr.write(`${line}\n`),
+    onTerminal: stdout.isTTY,
     progress: stderr.isTTY ? (line) => void stderr.write(`\r\u001b[2K${line}`) : undefined,
     terminal: stdout.isTTY && process.stdin.isTTY ? processTerminal(process.stdin, stdout) : undefined,
   };

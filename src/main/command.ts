@@ -7,7 +7,9 @@ export interface Output {
   out(line: string): void;
   /** A line about the answer: errors, progress. */
   err(line: string): void;
-  /** Replaces the present progress line; undefined if the output is no terminal. */
+  /** Whether lines of the answer go to a terminal, where control sequences mean something. */
+  readonly onTerminal?: boolean;
+  /** Replaces the present progress line; undefined if what lines about the answer go to is no terminal. */
   readonly progress: ((line: string) => void) | undefined;
   /** What a view that fills the screen needs; absent: output and input are no terminal. */
   readonly terminal?: Terminal | undefined;

@@ -30,7 +30,7 @@ second. The machine is looked at while it runs, without a lock: the numbers are 
       const run = await lookAtTorture(
         config,
         async (machine, ended) => {
-          const home = output.progress === undefined || json ? "" : HOME;
+          const home = output.onTerminal === true && !json ? HOME : "";
           const print = (clear: string): void => {
             const lines = slabinfo(machine);
             output.out(json ? JSON.stringify(lines) : `${clear}${slabinfoText(lines).join("\n")}`);

@@ -1,10 +1,11 @@
 /** `sheaf slabinfo` and `sheaf sysfs` as their user sees them, on machines with threads. */
 import { describe, expect, test } from "vitest";
+import type { Output } from "../../../src/main/command.ts";
 import { type Captured, run } from "../captured.ts";
 
 const MACHINE = "--cpus 2 --memory 8MiB --duration 300ms --seed 1";
 
-const sheaf = (line: string): Promise<Captured> => run(line.split(" "));
+const sheaf = (line: string, streams: Partial<Output> = {}): Promise<Captured> => run(line.split(" "), streams);
 
 describe("sheaf slabinfo", () => {
   test("prints the file, with what the torture has allocated", async () => {
@@ -23,6 +24,13 @@ describe("sheaf slabinfo", () => {
     for (const line of out) {
       expect(JSON.parse(line)).toContainEqual(expect.objectContaining({ name: "kmalloc-64", objsize: 64 }));
     }
+  });
+  test("--watch redraws where the answer goes to a terminal, wherever errors go", async () => {
+    const watch = `slabinfo ${MACHINE} --watch`;
+    const shown = await sheaf(watch, { onTerminal: true });
+    expect(shown.out[0]).toMatch(/^\u001b\[H\u001b\[Jslabinfo - version/);
+    const stored = await sheaf(watch, { onTerminal: false, progress: () => undefined });
+    expect(stored.out[0]).toMatch(/^slabinfo - version/);
   });
 });
 
