@@ -1,4 +1,5 @@
 /** `sheaf sysfs`: files under /sys/kernel/slab of a machine under torture. */
+import { CACHE_NAME_BYTES } from "../../shared/layout/slab.ts";
 import { SYSFS_SETTINGS, SYSFS_VALUE_BYTES, SYSFS_WRITABLE } from "../../shared/layout/sysfs.ts";
 import type { Command } from "../command.ts";
 import { UsageError } from "../errors.ts";
@@ -9,6 +10,9 @@ import { ATTRIBUTE_NAMES } from "./attributes.ts";
 import { endOfRun, LOOK_OPTIONS } from "./options.ts";
 import { type Path, show } from "./show.ts";
 import { isTraceName, TRACE_NAMES } from "./trace_names.ts";
+
+/** What the machine's memory can hold as text: of any other character it would make another one. */
+const PRINTABLE = /^[ -~]*$/;
 
 export const sysfsCommand: Command = {
   usage: "[CACHE[/FILE]]",
@@ -57,9 +61,13 @@ or 0 to a statistic. Of caches that keep tracks (--config debug=U) there are ${T
 /** @throws UsageError  there is no such file */
 function parsePath(text: string | undefined): Path {
   if (text === undefined) return { cache: undefined, file: undefined };
+  if (!PRINTABLE.test(text)) throw new UsageError("the path must be CACHE or CACHE/FILE in printable ASCII");
   const [cache, file, ...rest] = text.replace(/^\/sys\/kernel\/(?:debug\/)?slab\//, "").split("/");
   if (cache === "" || file === "" || rest.length > 0) {
     throw new UsageError(`the path must be CACHE or CACHE/FILE, such as kmalloc-64/alloc_fastpath, not '${text}'`);
+  }
+  if (cache.length > CACHE_NAME_BYTES) {
+    throw new UsageError(`a cache's name has at most ${CACHE_NAME_BYTES} characters: 'sheaf sysfs' lists them`);
   }
   if (file !== undefined && !ATTRIBUTE_NAMES.includes(file) && !isTraceName(file)) {
     throw new UsageError(`a cache has no file '${file}': 'sheaf sysfs ${cache}' lists them`);
@@ -73,6 +81,7 @@ function parseWrite({ file }: Path, text: string | undefined): string | undefine
   if (!SYSFS_WRITABLE.includes(file)) {
     throw new UsageError(`${file} cannot be written: only ${either(SYSFS_SETTINGS)} and the statistics can`);
   }
+  if (!PRINTABLE.test(text)) throw new UsageError("--write must be printable ASCII");
   if (text.length > SYSFS_VALUE_BYTES) throw new UsageError(`--write must be at most ${SYSFS_VALUE_BYTES} characters`);
   return text;
 }

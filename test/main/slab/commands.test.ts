@@ -76,10 +76,15 @@ describe("sheaf sysfs", () => {
     ["kmalloc-64 --write 1", /--write needs a file/],
     ["kmalloc-64/objects --write 1", /objects cannot be written/],
     [`kmalloc-64/shrink --write ${"1".repeat(33)}`, /at most 32 characters/],
+    ["kmalloc-64/shrink --write \u00b1", /--write must be printable ASCII/],
+    ["kmalloc-64/shrink --write 1\n", /--write must be printable ASCII/],
+    ["kmalloc-6\u00b4/shrink --write 1", /the path must be CACHE or CACHE\/FILE in printable ASCII/],
+    ["kmalloc-64\n", /the path must be CACHE or CACHE\/FILE in printable ASCII/],
+    [`${"k".repeat(25)}/shrink --write 1`, /a cache's name has at most 24 characters: 'sheaf sysfs' lists them/],
     ["a b", /unexpected argument 'b'/],
   ])("%s is no command line", async (line, message) => {
     const { code, out, err } = await sheaf(`sysfs ${line}`);
-    expect({ code, out }).toEqual({ code: 2, out: [] });
+    expect({ code, out, lines: err.length }).toEqual({ code: 2, out: [], lines: 1 });
     expect(err[0]).toMatch(message);
   });
 });
