@@ -58,6 +58,8 @@ export interface MachineConfig {
   readonly globals: GlobalsWords;
   /** Caches that are debugged from boot on; absent: those that are created so. */
   readonly slabDebug?: SlabDebug | undefined;
+  /** The words of --config, for messages. */
+  readonly words?: readonly string[];
   /** Bytes of the heads of torture's objects: 8 or 16; 0 or absent: both kinds. */
   readonly headBytes?: number;
 }
@@ -82,12 +84,14 @@ export type Outcome = CpuOutcome | { readonly kind: "lost"; readonly cpu: number
 
 export class Machine {
   readonly map: MachineMap;
+  /** As in its MachineConfig. */
+  readonly words: readonly string[];
   readonly control: Control;
   readonly oracle: SharedOracle;
   /** The machine's memory as the main thread sees it. */
   readonly mem: BareMemory;
-  /** All CPUs have booted, or one has ended. */
-  readonly booted: Promise<void>;
+  /** Whether all CPUs have booted; false: one has ended before, or does not come. */
+  readonly booted: Promise<boolean>;
   /** How each CPU ended; by CPU. */
   readonly outcomes: Promise<readonly Outcome[]>;
   /** What went wrong besides the CPUs, if anything. */
@@ -108,6 +112,7 @@ export class Machine {
     if (isRt && config.globals.nolock_variant === VARIANT_RFC) throw new UnsupportedError(RFC_WITHOUT_RT);
     const { buffer, oracle } = allocate(shape, isRt ? MAX_TASKS << TASK_INDEX_SHIFT : shape.cpus);
     this.map = new MachineMap(shape);
+    this.words = config.words ?? [];
     this.mem = new BareMemory(buffer, 0);
     this.control = Control.create(shape.cpus + 2);
     this.oracle = oracle;
@@ -183,7 +188,7 @@ export class Machine {
       return { kind: "lost", cpu: task.cpu, message: `its thread ended: ${messageOf(error)}` };
     }
   }
-  private async waitForBoot(): Promise<void> {
+  private async waitForBoot(): Promise<boolean> {
     const ended = Promise.race(this.runs).then(() => "ended" as const);
     const deadlineMs = performance.now() + BOOT_TIMEOUT_MS;
     let outcome: BarrierOutcome | "ended" = "timed-out";
@@ -192,11 +197,12 @@ export class Machine {
       const barrier = Barrier.waitAsync(this.control.bootBarrier, THREAD_ID, deadlineAfter(BOOT_SLICE_MS));
       outcome = await Promise.race([ended, barrier]);
     }
-    if (outcome === "last" || outcome === "released") return;
+    if (outcome === "last" || outcome === "released") return true;
     if (outcome === "timed-out") this.trouble = `not all threads were up after ${BOOT_TIMEOUT_MS / 1000} s`;
     // The others stand at the barrier, where no interrupt reaches them.
     this.halt();
     await this.pool.destroy();
+    return false;
   }
   private async collect(): Promise<readonly Outcome[]> {
     const giveUp = haltTimeout(this.halted.signal);

@@ -14,10 +14,12 @@ import { TortureCpu, TortureGlobals } from "../shared/layout/torture.ts";
 import { ticks_until_now } from "../shared/linux/kernel/tick_sched.ts";
 import { element, embedded } from "../shared/mem/struct.ts";
 import { allCpus } from "../workers/stop.ts";
+import { UsageError } from "./errors.ts";
 import type { Machine, Outcome } from "./machine.ts";
 import { dmesg } from "./report/dmesg.ts";
 import { describeCpus } from "./report/failure.ts";
 import { type CpuSample, type Finding, Watchdog } from "./torture/watchdog.ts";
+import { formatSize } from "./values.ts";
 
 const { slot: SLOT, counters: COUNTERS, torture: TORTURE_CPU } = PerCpu.offset;
 const { torture: TORTURE, jiffies: JIFFIES, online: ONLINE } = Globals.offset;
@@ -55,16 +57,21 @@ export interface SupervisedRun {
   readonly log: readonly string[];
 }
 
-/** Follows a machine from its start to its end. Its threads have ended, or are given up, when this returns. */
+/**
+ * Follows a machine from its start to its end. Its threads have ended, or are given up, when this returns.
+ * @throws UsageError  the machine has too little memory to boot
+ */
 export async function supervise(machine: Machine, supervision: Supervision): Promise<SupervisedRun> {
   const start = performance.now();
   try {
-    await machine.booted;
+    const isUp = await machine.booted;
     const booted = performance.now();
-    supervision.onBoot?.(booted - start);
+    if (isUp) supervision.onBoot?.(booted - start);
     const finding = await watch(machine, supervision, booted);
     if (finding !== undefined) machine.halt();
     const outcomes = await machine.outcomes;
+    const small = outcomes.find((outcome) => outcome.kind === "too small");
+    if (small !== undefined) throw new UsageError(`${sizeOf(machine)}: ${small.message}: give a larger --memory`);
     const failures = describeFailures(machine, outcomes, finding);
     return {
       verdict: verdictOf(outcomes, finding),
@@ -77,6 +84,12 @@ export async function supervise(machine: Machine, supervision: Supervision): Pro
   } finally {
     await machine.shutDown();
   }
+}
+
+/** What a machine that is too small was to be. Its words may have been drawn: the user learns of them here. */
+function sizeOf({ map: { shape }, words }: Machine): string {
+  const config = words.length === 0 ? "" : ` --config ${words.join(",")}`;
+  return `--memory ${formatSize(shape.bytes)} is too small for --cpus ${shape.cpus}${config}`;
 }
 
 /** Until all CPUs have ended, one way or another. @returns what the watchdog found, if it did. */

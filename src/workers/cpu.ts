@@ -7,11 +7,13 @@
  *   rest    what this CPU holds is given back; then it sleeps, and still serves interrupts, softirqs and work items
  *   check   CPU 0, once all rest: everything is drained and counted; then it wakes the others, and all return
  *
+ * A machine that is too small ends in boot, which is nobody's bug.
+ *
  * The only place at which a MachineBug is caught: the slot stays as it was at the failure, and the other CPUs are
  * stopped at their next step, so that the host can show what each was doing.
  */
 import { mixSeed } from "../shared/base/random.ts";
-import { MachineBug, MachineStopped } from "../shared/base/verdict.ts";
+import { MachineBug, MachineStopped, NoMemory } from "../shared/base/verdict.ts";
 import { attachOnlyCpu, SPIN_BOUND } from "../shared/cpu/boot.ts";
 import { bind_callback } from "../shared/cpu/callback_table.ts";
 import type { Cpu } from "../shared/cpu/cpu.ts";
@@ -76,10 +78,14 @@ export interface CpuTask {
   readonly index: number;
 }
 
+/** The machine cannot boot, or its program cannot be set up, with so little memory. */
+class TooSmall extends Error {}
+
 /** How a CPU's thread ended. A thread that dies sends none: the host reports it as lost. */
 export type CpuOutcome =
   | { readonly kind: "rested"; readonly cpu: number }
   | { readonly kind: "stopped"; readonly cpu: number } // by another CPU's failure, or by the host
+  | { readonly kind: "too small"; readonly cpu: number; readonly message: string } // CPU 0 has found no memory at boot
   | { readonly kind: "bug" | "crashed"; readonly cpu: number; readonly message: string; readonly stack: string };
 
 /** Runs a task of CPU `task.cpu` of the machine from boot to rest. @returns how it ended; throws nothing. */
@@ -122,6 +128,7 @@ function outcomeOf(error: unknown, { cpu, buffer }: CpuTask, control: Control, m
   control.fail(cpu);
   haltMachine(new BareMemory(buffer, 0), map);
   const { message, stack = "" } = error instanceof Error ? error : new Error(String(error));
+  if (error instanceof TooSmall) return { kind: "too small", cpu, message };
   return { kind: error instanceof MachineBug ? "bug" : "crashed", cpu, message, stack };
 }
 
@@ -133,15 +140,22 @@ function bindProgram(program: Program): void {
   bind_callback(CB.torture_irq, program.irq);
   program.bind();
 }
-/** @returns what the machine uses before the program has made anything; on CPU 0. */
+/**
+ * @returns what the machine uses before the program has made anything; on CPU 0.
+ * @throws TooSmall
+ */
 function boot(cpu: Cpu, program: Program): Account | undefined {
   bindProgram(program);
   if (cpu.id !== 0) return undefined;
-  start_kernel(cpu);
-  const baseline = take_account(cpu);
-  program.setup(cpu);
-  arm_fault_injection(cpu);
-  return baseline;
+  try {
+    start_kernel(cpu);
+    const baseline = take_account(cpu);
+    program.setup(cpu);
+    arm_fault_injection(cpu);
+    return baseline;
+  } catch (error) {
+    throw error instanceof NoMemory ? new TooSmall(error.message) : error;
+  }
 }
 
 /** Operations until the machine stops. */

@@ -1,6 +1,6 @@
 /** CPU threads that go wrong, each in its own way, and only on CPU 1: what a torture run must turn into a verdict. */
 import { runCpu, type CpuOutcome, type CpuTask } from "../../src/workers/cpu.ts";
-import { bug } from "../../src/shared/cpu/bug.ts";
+import { bug, no_memory } from "../../src/shared/cpu/bug.ts";
 import { local_irq_disable } from "../../src/shared/cpu/context.ts";
 import type { Cpu } from "../../src/shared/cpu/cpu.ts";
 import { GFP_ATOMIC } from "../../src/shared/layout/gfp.ts";
@@ -38,6 +38,7 @@ const FAULTS = {
     for (;;);
   },
   "irq_work/N exits": () => undefined,
+  "no memory": (cpu: Cpu) => no_memory(cpu, "what is needed later"),
   leak: (cpu: Cpu) => void kmalloc(cpu, 100, GFP_ATOMIC),
 } as const satisfies Record<string, (cpu: Cpu) => void>;
 export type Fault = keyof typeof FAULTS;
@@ -50,7 +51,10 @@ export default function brokenCpu(task: CpuTask & { readonly scenarios: readonly
   let operations = 0;
   const program: Program = {
     bind: () => undefined,
-    setup: (cpu) => spin_lock_init(cpu, test_lock(cpu), LC.test),
+    setup(cpu) {
+      spin_lock_init(cpu, test_lock(cpu), LC.test);
+      if (task.scenarios[1] === "in set-up") fault()(cpu);
+    },
     operation(cpu) {
       const object = kmalloc(cpu, 64, GFP_ATOMIC);
       if (object !== NULL) kfree(cpu, object);

@@ -22,6 +22,9 @@ async function run(config: TortureConfig): Promise<number> {
     if ("cpu0" in message) {
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker has no origin
       host.postMessage(cpuThread(message.cpu0));
+    } else if ("refused" in message) {
+      sayError(message.refused);
+      return message.exitCode;
     } else {
       const { verdict, failures } = message.result;
       for (const failure of failures) console.log(`!!! ${verdict}: ${failure}`);
@@ -30,8 +33,12 @@ async function run(config: TortureConfig): Promise<number> {
   }
 }
 
+function sayError(message: string): void {
+  console.error(`flame: ${message}`);
+}
+
 try {
   process.exitCode = await run(parseTortureConfig(parseOptions(process.argv.slice(2), TORTURE_OPTIONS, 0)));
 } catch (error) {
-  process.exitCode = exitCodeOfError(error, (message) => console.error(`flame: ${message}`));
+  process.exitCode = exitCodeOfError(error, sayError);
 }

@@ -2,6 +2,7 @@
  * The program of a machine that rcuscale measures: the first CPUs are kfreers (kfreer.ts), the others idle. When all
  * have ended, interrupts stop, and CPU 0 measures barriers.
  */
+import { no_memory } from "../../shared/cpu/bug.ts";
 import { per_cpu_ptr, type Cpu } from "../../shared/cpu/cpu.ts";
 import { wait_event, wake_up } from "../../shared/cpu/sched.ts";
 import { CpuCounters } from "../../shared/layout/cpu.ts";
@@ -50,9 +51,7 @@ export function programOf(work: ScaleWork, measured: Measurements): Program {
   return {
     bind: bind_kfree_obj,
     setup(cpu) {
-      if (make_caches(cpu, work)) return;
-      measured.set(cpu.id, "gaveUp", 1);
-      cpu.mem.write_once(cpu.globals, STOPPING, 1);
+      if (!make_caches(cpu, work)) no_memory(cpu, "its caches");
     },
     main(cpu) {
       if (cpu.id < work.nthreads) new Kfreer(cpu, work, cache_at(cpu, CACHE), measured).run();

@@ -7,7 +7,7 @@
  *   own list     pushed by one CPU and its interrupts, drained by its irq_work: what deferred_percpu_work does
  */
 import { bind_callback } from "../../shared/cpu/callback_table.ts";
-import { bug } from "../../shared/cpu/bug.ts";
+import { bug, no_memory } from "../../shared/cpu/bug.ts";
 import { type Cpu, per_cpu_ptr } from "../../shared/cpu/cpu.ts";
 import { random_below } from "../../shared/cpu/random.ts";
 import { CB } from "../../shared/layout/callbacks.ts";
@@ -179,7 +179,7 @@ export const llist: Scenario = {
     spin_lock_init(cpu, embedded(torture, LIST_LOCK), LC.test);
     const size = cpus * NR_LIST_NODES * LlistTortureNode.size;
     const nodes = kmalloc(cpu, size, GFP_KERNEL) as Ptr as Node;
-    if (nodes === NULL) bug(cpu, "no memory for the nodes of scenario llist: give the machine more");
+    if (nodes === NULL) no_memory(cpu, "the nodes of scenario llist");
     cpu.mem.fill(nodes, size, 0); // All LT_FREE.
     cpu.mem.write(torture, LIST_NODES, nodes);
     for (let id = 0; id < cpus; id++) {

@@ -6,7 +6,7 @@
  * @kernel kernel/rcu/rcutorture.c; spec rcu 6.1
  */
 import { bind_callback } from "../../shared/cpu/callback_table.ts";
-import { bug } from "../../shared/cpu/bug.ts";
+import { bug, no_memory } from "../../shared/cpu/bug.ts";
 import { local_irq_restore, local_irq_save } from "../../shared/cpu/context.ts";
 import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { random_below } from "../../shared/cpu/random.ts";
@@ -197,7 +197,7 @@ export const rcu: Scenario = {
   setup(cpu) {
     const torture = embedded(cpu.globals, TORTURE);
     const elements = kmalloc(cpu, RCU_TORTURE_ELEMENTS * RcuTorture.size, GFP_KERNEL) as Ptr as Element;
-    if (elements === NULL) bug(cpu, "no memory for the elements of scenario rcu: give the machine more");
+    if (elements === NULL) no_memory(cpu, "the elements of scenario rcu");
     cpu.mem.write(torture, RCU_ELEMENTS, elements);
     for (let i = 0; i < RCU_TORTURE_ELEMENTS; i++) {
       const each = (elements + i * RcuTorture.size) as Element;

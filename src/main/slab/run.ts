@@ -18,7 +18,9 @@ export async function lookAtTorture(
   const over = new AbortController();
   void machine.outcomes.then(() => over.abort());
   const ended = AbortSignal.any([over.signal, signal]);
-  const looking = machine.booted.then(async () => look(machine, ended)).finally(() => machine.stop());
+  const looking = machine.booted
+    .then(async (isUp) => (isUp ? look(machine, ended) : undefined))
+    .finally(() => machine.stop());
   looking.catch(() => undefined); // Thrown again below: until then nobody waits for it.
   const run = await supervise(machine, { durationMs: Infinity, signal });
   await looking;

@@ -192,10 +192,11 @@ function parseNmi(text: string): Pick<TortureConfig, "nmiRate" | "nmiSource"> {
 
 /** The part of the parameters that the machine's memory holds. */
 export function machineConfig(config: TortureConfig): MachineConfig {
-  const { shape, seed, settings } = config;
+  const { shape, seed, settings, words } = config;
   return {
     shape,
     seed,
+    words,
     globals: {
       irqwork_mode: IRQWORK[config.irqwork],
       barrier_order: BARRIER_ORDER[config.barrierOrder],

@@ -2,13 +2,14 @@
  * Users of the less common kinds of allocation: objects that grow, caches of one's own for all sizes, partitions, emergency
  * reserves, caches by another name. lib/tests/slub_kunit.c; spec slub 1.8, 10.2, 11.1. Context: task, may sleep.
  */
-import { bug } from "../../shared/cpu/bug.ts";
+import { no_memory } from "../../shared/cpu/bug.ts";
 import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { object_bug } from "../../shared/cpu/oracle.ts";
 import { random_below } from "../../shared/cpu/random.ts";
 import { GFP_KERNEL } from "../../shared/layout/gfp.ts";
 import { Globals } from "../../shared/layout/globals.ts";
 import { PerCpu } from "../../shared/layout/percpu.ts";
+import { SLAB_PANIC } from "../../shared/layout/slab_flags.ts";
 import { GrowingCpu, WorkloadCpu, WorkloadGlobals } from "../../shared/layout/workloads.ts";
 import {
   kfree,
@@ -116,8 +117,9 @@ export function use_alias(cpu: Cpu): void {
 
 /** @context Task, alone */
 export function kmalloc_kinds_init(cpu: Cpu): void {
-  const buckets = kmem_buckets_create(cpu, "torture");
-  if (buckets === NULL) bug(cpu, "no memory for caches: give the machine more");
+  // Why SLAB_PANIC: without it a set that is made in part is destroyed, which waits for CPUs that do not run yet.
+  const buckets = kmem_buckets_create(cpu, "torture", { flags: SLAB_PANIC });
+  if (buckets === NULL) no_memory(cpu, "a set of caches");
   cpu.mem.poke(embedded(cpu.globals, WORKLOADS), BUCKETS, buckets);
 }
 /** Gives back what this thread's task has. */

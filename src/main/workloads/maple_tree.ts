@@ -17,7 +17,7 @@
  *
  * Differs: FANOUT entries in a node, always in use; a value tells its index and how often it was stored.
  */
-import { bug } from "../../shared/cpu/bug.ts";
+import { bug, no_memory } from "../../shared/cpu/bug.ts";
 import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { CB } from "../../shared/layout/callbacks.ts";
 import { GFP_KERNEL, GFP_NOWAIT } from "../../shared/layout/gfp.ts";
@@ -235,10 +235,10 @@ export function maple_tree_init(cpu: Cpu, height: number, flags = 0): void {
   spin_lock_init(cpu, embedded(tree, MA_LOCK), LC.ma_lock);
   const args = { flags, sheaf_capacity: SHEAF_CAPACITY };
   const s = kmem_cache_create(cpu, "maple_node", MapleNode.size, args);
-  if (s === NULL) bug(cpu, "no memory for a cache: give the machine more");
+  if (s === NULL) no_memory(cpu, "the cache maple_node");
   cpu.mem.poke(tree, NODE_CACHE, s);
   const mas = mas_alloc_nodes(cpu, nodes_of(height));
-  if (mas === undefined) bug(cpu, "no memory for a maple tree: give the machine more");
+  if (mas === undefined) no_memory(cpu, "a maple tree");
   cpu.mem.write_once(tree, MA_ROOT, build(cpu, mas, 0, height));
   mas_destroy(cpu, mas);
 }

@@ -4,7 +4,7 @@
  *
  * Context: task, may sleep, but for what says otherwise.
  */
-import { bug } from "../../shared/cpu/bug.ts";
+import { bug, no_memory } from "../../shared/cpu/bug.ts";
 import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { random_below } from "../../shared/cpu/random.ts";
 import { __GFP_ACCOUNT, __GFP_MEMALLOC, GFP_KERNEL } from "../../shared/layout/gfp.ts";
@@ -221,7 +221,7 @@ export function shrink_prefill_cache(cpu: Cpu): void {
 /** @context Task, alone */
 export function prefill_init(cpu: Cpu): void {
   const s = kmem_cache_create(cpu, "prefill", SIZE);
-  if (s === NULL) bug(cpu, "no memory for a cache: give the machine more");
+  if (s === NULL) no_memory(cpu, "the cache prefill");
   cpu.mem.poke(globals_of(cpu), CACHE, s);
 }
 /** @context Task, alone */

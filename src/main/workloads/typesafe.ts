@@ -10,7 +10,7 @@
  *
  * What the constructor has written stays for as long as the memory is a slab of the cache: magic, and the count of 0.
  */
-import { bug } from "../../shared/cpu/bug.ts";
+import { no_memory } from "../../shared/cpu/bug.ts";
 import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { object_bug } from "../../shared/cpu/oracle.ts";
 import { cpu_random } from "../../shared/cpu/random.ts";
@@ -125,7 +125,7 @@ export function typesafe_shrink(cpu: Cpu): void {
 export function typesafe_init(cpu: Cpu, flags = 0): void {
   const args = { flags: SLAB_TYPESAFE_BY_RCU | flags, ctor: CB.typesafe_ctor };
   const s = kmem_cache_create(cpu, "typesafe", TypesafeObject.size, args);
-  if (s === NULL) bug(cpu, "no memory for a cache: give the machine more");
+  if (s === NULL) no_memory(cpu, "the cache typesafe");
   cpu.mem.poke(table_of(cpu), CACHE, s);
 }
 /** @context Task, alone, may sleep */

@@ -1,5 +1,5 @@
 /**
- * How a machine ends other than by finishing: the two exceptions that leave kernel code. Nothing below src/workers and
+ * How a machine ends other than by finishing: the exceptions that leave kernel code. Nothing below src/workers and
  * src/main catches them (kernel code has no catch), so the context stack of the CPU stays as it was at the failure.
  */
 
@@ -13,6 +13,12 @@ export class MachineBug extends Error {
     this.cpu = cpu;
   }
 }
+
+/**
+ * There is no memory for what must be there. While a machine boots it says that the machine is too small (src/workers);
+ * later it is a bug as any.
+ */
+export class NoMemory extends MachineBug {}
 
 /** Another CPU has stopped the machine (P_STOP). Carries no verdict of its own. */
 export class MachineStopped extends Error {

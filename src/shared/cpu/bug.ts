@@ -2,7 +2,7 @@
  * bug() and warn(): what happens when an invariant is broken. Kernel code only throws; the thread's outermost frame
  * (src/workers, src/main) reports the slot as it stands and stops the other CPUs.
  */
-import { MachineBug } from "../base/verdict.ts";
+import { MachineBug, NoMemory } from "../base/verdict.ts";
 import { CpuCounters, CpuSlot } from "../layout/cpu.ts";
 import { Globals } from "../layout/globals.ts";
 import { KERN_WARNING } from "../layout/printk.ts";
@@ -16,6 +16,10 @@ const { warnings: SLOT_WARNINGS } = CpuSlot.offset;
 /** Stops the machine: FAILURE. @context Any */
 export function bug(cpu: Cpu, message: string): never {
   throw new MachineBug(cpu.id, message);
+}
+/** For what a machine cannot do without, and has no memory for. @context Task, at boot or in the set-up of a program */
+export function no_memory(cpu: Cpu, what: string): never {
+  throw new NoMemory(cpu.id, `no memory for ${what}`);
 }
 /** A bug unless `condition` holds. @context Any */
 export function assert(cpu: Cpu, condition: boolean, message: string): asserts condition {

@@ -36,6 +36,12 @@ test("bad input is one line, 2", () => {
     stderr: "flame: --seed must be an integer from 0 to 4294967295, not 'x'\n",
   });
 });
+test("a machine that is too small is one line, 2", () => {
+  const args = [MAIN_THREAD, "--cpus", "4", "--memory", "1MiB", "--config", "partitions=15,numa=4"];
+  const { status, stderr } = run(process.execPath, args, ROOT);
+  expect(stderr).toMatch(/^flame: --memory 1MiB is too small for --cpus 4 --config .*: give a larger --memory\n$/);
+  expect(status).toBe(2);
+});
 // Why again: of the logs that V8 writes for each thread, clinic now and then takes one that is not the main thread's.
 test("npm run flame: a page of the compiled program", { timeout: 300_000, retry: 2 }, ({ skip }) => {
   const missing = clinicMissing();

@@ -62,6 +62,23 @@ describe("a CPU that goes wrong", () => {
     expect(result.verdict).toBe("FAILURE");
     expect(result.failures[0]).toMatch(/^CPU 1 is lost: its thread ended/);
   });
+  test("by a bug in the set-up: FAILURE, and nobody says that it has booted", async () => {
+    let booted = false;
+    const result = await runBroken("bug", { onBoot: () => (booted = true) }, ["in set-up"]);
+    expect(result.verdict).toBe("FAILURE");
+    expect(result.failures[0]).toMatch(/^CPU 0: a planted bug/);
+    expect(booted).toBe(false);
+  });
+  test("for lack of memory that comes after boot: FAILURE", async () => {
+    const result = await runBroken("no memory");
+    expect(result.verdict).toBe("FAILURE");
+    expect(result.failures[0]).toMatch(/^CPU 1: no memory for what is needed later/);
+  });
+  test("for lack of memory in the set-up: none of them, but a line", async () => {
+    await expect(runBroken("no memory", {}, ["in set-up"])).rejects.toThrow(
+      "--memory 8MiB is too small for --cpus 2: no memory for what is needed later: give a larger --memory",
+    );
+  });
   test("by keeping an object: FAILURE, at quiescence", async () => {
     const result = await runBroken("leak");
     expect(result.verdict).toBe("FAILURE");

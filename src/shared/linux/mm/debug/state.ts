@@ -1,6 +1,6 @@
 /** Memory for the state of a facility: pages taken at boot, and only if the facility is on; they are never given back. */
 import { PAGE_SIZE } from "../../../base/limits.ts";
-import { bug } from "../../../cpu/bug.ts";
+import { no_memory } from "../../../cpu/bug.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { NUMA_NO_NODE } from "../../../layout/gfp.ts";
 import { MAX_PAGE_ORDER } from "../../../layout/page.ts";
@@ -12,7 +12,7 @@ import { get_order, page_address } from "../page_alloc/zone.ts";
 export function debug_state_alloc(cpu: Cpu, name: string, bytes: number): Ptr {
   const order = get_order(bytes);
   const page = order > MAX_PAGE_ORDER ? NULL : alloc_frozen_pages(cpu, order, NUMA_NO_NODE);
-  if (page === NULL) bug(cpu, `no memory for ${name}: ${bytes} bytes; give the machine more`);
+  if (page === NULL) no_memory(cpu, `${name}: ${bytes} bytes`);
   const start = page_address(cpu, page);
   cpu.mem.fill(start, PAGE_SIZE << order, 0);
   return start;

@@ -4,7 +4,7 @@
  *
  * Context: task, may sleep. Lock order: cpu_hotplug_lock, slab_mutex, flush_lock.
  */
-import { bug, warn } from "../../../cpu/bug.ts";
+import { bug, no_memory, warn } from "../../../cpu/bug.ts";
 import { might_sleep } from "../../../cpu/context.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { cpu_random } from "../../../cpu/random.ts";
@@ -124,7 +124,7 @@ export function kmem_cache_create(cpu: Cpu, name: string, object_size: number, a
     if (s === NULL) s = create_cache(cpu, name, request, ctor);
     mutex_unlock(cpu, slab_mutex);
   }
-  if (s === NULL && flags & SLAB_PANIC) bug(cpu, `kmem_cache_create(${name}): no memory`);
+  if (s === NULL && flags & SLAB_PANIC) no_memory(cpu, `the cache ${name}`);
   return s;
 }
 /** The region as asked for; one that is no part of the object is reported, and there is none then. */

@@ -12,7 +12,7 @@
  * globals.tiny all kmalloc types share one set of caches, but for the one without extension vectors, which is there only
  * if there are vectors.
  */
-import { assert, bug } from "../../../cpu/bug.ts";
+import { assert, no_memory } from "../../../cpu/bug.ts";
 import { has_bug } from "../../../cpu/bugs.ts";
 import { bind_callback } from "../../../cpu/callback_table.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
@@ -117,7 +117,7 @@ function init_freelist_randomization(cpu: Cpu, slab: Ptr<"slab_globals">): void 
   init_slab_rnd_state(cpu);
   const head = embedded(slab, SLAB_CACHES);
   for (let entry = cpu.mem.read(head, NEXT); entry !== head; entry = cpu.mem.read(entry, NEXT)) {
-    assert(cpu, init_cache_random_seq(cpu, container_of(entry, LIST)), "no memory for the order of a cache's objects");
+    if (!init_cache_random_seq(cpu, container_of(entry, LIST))) no_memory(cpu, "the order of a cache's objects");
   }
 }
 
@@ -126,7 +126,7 @@ function create_boot_caches(cpu: Cpu, slab: Ptr<"slab_globals">): void {
   const mem = cpu.mem;
   const block_size = percpu_block_size(cpu);
   const page = alloc_frozen_pages(cpu, get_order(NR_BOOT_CACHES * block_size), NUMA_NO_NODE);
-  assert(cpu, page !== NULL, "no memory for the first per-CPU blocks");
+  if (page === NULL) no_memory(cpu, "the first per-CPU blocks");
   mem.init(page, TYPE, PGTY_percpu);
   const blocks = page_address(cpu, page);
   mem.fill(blocks, NR_BOOT_CACHES * block_size, 0);
@@ -136,7 +136,7 @@ function create_boot_caches(cpu: Cpu, slab: Ptr<"slab_globals">): void {
     if (index === 0) install_boot_nodes(cpu, slab, s);
     const request = { object_size, flags: SLAB_HWCACHE_ALIGN | SLAB_NO_SHEAVES };
     if (!do_kmem_cache_create(cpu, s, name, request, (blocks + index * block_size) as Ptr)) {
-      bug(cpu, `no memory for the cache ${name}`);
+      no_memory(cpu, `the cache ${name}`);
     }
     mem.init(s, REFCOUNT, -1); // Never merged.
     return s;
@@ -176,11 +176,11 @@ function bootstrap_cache_sheaves(cpu: Cpu, s: Cache): void {
   const capacity = calculate_sheaf_capacity(request, mem.read(s, SIZE), mem.peek(cpu.globals, TINY) !== 0);
   if (capacity === 0) return; // Debug caches.
   for (let node = 0; node < cpu.map.shape.nodes; node++) {
-    assert(cpu, alloc_node_barn(cpu, s, node), "no memory for a barn");
+    if (!alloc_node_barn(cpu, s, node)) no_memory(cpu, "a barn");
   }
   for (let id = 0; id < cpu.map.shape.cpus; id++) {
     const main = __alloc_empty_sheaf(cpu, s, GFP_KERNEL, SLAB_ALLOC_DEFAULT, capacity);
-    assert(cpu, main !== NULL, "no memory for a sheaf");
+    if (main === NULL) no_memory(cpu, "a sheaf");
     mem.write(per_cpu_sheaves(cpu, s, id), MAIN, main);
   }
   mem.write(s, SHEAF_CAPACITY, capacity);

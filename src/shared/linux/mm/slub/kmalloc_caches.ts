@@ -13,7 +13,7 @@
  *
  * Context: task, at boot, alone.
  */
-import { assert } from "../../../cpu/bug.ts";
+import { no_memory } from "../../../cpu/bug.ts";
 import type { Cpu } from "../../../cpu/cpu.ts";
 import { HOOK_MEMCG } from "../../../layout/debug.ts";
 import { Globals, KB_OBJ_EXT_RECURSION } from "../../../layout/globals.ts";
@@ -89,7 +89,7 @@ export function create_kmalloc_caches(cpu: Cpu, slab: Ptr<"slab_globals">): void
       const s = own
         ? create_cache(cpu, name, { object_size, flags: flags | SLAB_KMALLOC })
         : kmalloc_cache(cpu, KMALLOC_NORMAL, bucket);
-      assert(cpu, s !== NULL, `no memory for the cache ${name}`);
+      if (s === NULL) no_memory(cpu, `the cache ${name}`);
       cpu.mem.write(slab, element(KMALLOC_CACHES, type * NR_KMALLOC_BUCKETS + bucket), s);
     }
   }
