@@ -54,6 +54,7 @@ describe("bad input is one line on stderr that says what to do", () => {
     ["torture --memory -1MiB", "--memory must be a size such as 512KiB, 64MiB or 1GiB, not '-1MiB'"],
     ["torture --memory 5000", "memory must be a multiple of 4096 bytes"],
     ["torture --memory 64KiB", "memory is too small for 4 CPUs: give at least 1 MiB"],
+    ["torture --memory 1MiB --cpus 31 --config numa=4", "memory is too small for 31 CPUs: give at least 2 MiB"],
     ["torture --memory 4GiB", "memory must be less than 2 GiB"],
     ["torture --scenario nothing", /^each of --scenario must be nolock, kunit, .* or maple_tree, not 'nothing'$/],
     ["torture --scenario rcu,", /^each of --scenario must be .*, not ''$/],

@@ -83,13 +83,16 @@ export function nodesWithMemory({ nodes, memless = false }: MachineShape): numbe
 /** @returns what is wrong with a shape, or undefined. */
 export function shapeProblem(shape: MachineShape): string | undefined {
   const { bytes, cpus, nodes } = shape;
+  const isEnough = (size: number): boolean => new MachineMap({ ...shape, bytes: size }).nrPages >= 32 * nodes;
   if (!Number.isInteger(cpus) || cpus < 1 || cpus > NR_CPUS) return `CPUs must be 1 to ${NR_CPUS}, not ${cpus}`;
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NUMNODES) return `nodes must be 1 to ${MAX_NUMNODES}`;
   if (nodesWithMemory(shape) < 1) return "a node must have memory: give more nodes";
   if (!Number.isInteger(bytes) || bytes % PAGE_SIZE !== 0) return `memory must be a multiple of ${PAGE_SIZE} bytes`;
   if (bytes > 0x7fff0000) return "memory must be less than 2 GiB";
-  if (new MachineMap(shape).nrPages < 32 * nodes) return `memory is too small for ${cpus} CPUs: give at least 1 MiB`;
-  return undefined;
+  if (isEnough(bytes)) return undefined;
+  let mib = 1;
+  while (!isEnough(mib << 20)) mib++;
+  return `memory is too small for ${cpus} CPUs: give at least ${mib} MiB`;
 }
 
 const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
