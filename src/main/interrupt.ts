@@ -7,8 +7,8 @@ const ONE_SIGNAL_MS = 250;
 export interface Interrupt {
   readonly signal: AbortSignal;
   /** Ends the run in order, as the first Ctrl-C does. Again: does nothing. */
-  end(): void;
-  dispose(): void;
+  readonly end: () => void;
+  readonly dispose: () => void;
 }
 
 export function listenForInterrupt(): Interrupt {

@@ -28,7 +28,7 @@ describe("sheaf slabinfo", () => {
   test("--watch redraws where the answer goes to a terminal, wherever errors go", async () => {
     const watch = `slabinfo ${MACHINE} --watch`;
     const shown = await sheaf(watch, { onTerminal: true });
-    expect(shown.out[0]).toMatch(/^\u001b\[H\u001b\[Jslabinfo - version/);
+    expect(shown.out[0].startsWith("\u001b[H\u001b[Jslabinfo - version")).toBe(true);
     const stored = await sheaf(watch, { onTerminal: false, progress: () => undefined });
     expect(stored.out[0]).toMatch(/^slabinfo - version/);
   });
