@@ -33,6 +33,9 @@ const ALLOCATOR = "shared/linux/mm/slub/";
 type Above = (...args: never[]) => unknown;
 const sites_of = (_error: Error, sites: NodeJS.CallSite[]): NodeJS.CallSite[] => sites;
 
+const IN_WORDS = new Map<string, readonly string[]>();
+const MOST_IN_WORDS = 4096;
+
 /** Two hashes of the stack. The engine takes as long again to put it into words. @context Any. No step. */
 export function stack_key(above: Above): [number, number] {
   const limit = Error.stackTraceLimit;
@@ -51,6 +54,20 @@ export function stack_key(above: Above): [number, number] {
     second = (Math.imul(second, 31) + position + (site.getFileName()?.length ?? 0)) | 0;
   }
   return [first, second];
+}
+/**
+ * stack_frames() of this stack, by its key. Why remembered here: a machine that starts anew, as explored ones do all the time,
+ * has to put the same stacks into words again. What they are depends on the code alone.
+ * @context Any. No step.
+ */
+export function stack_in_words([first, second]: readonly [number, number], above: Above): readonly string[] {
+  const key = `${first} ${second}`;
+  const known = IN_WORDS.get(key);
+  if (known !== undefined) return known;
+  const frames = stack_frames(raw_stack(above));
+  if (IN_WORDS.size === MOST_IN_WORDS) IN_WORDS.clear();
+  IN_WORDS.set(key, frames);
+  return frames;
 }
 /** The stack as the engine writes it. @context Any. No step. */
 export function raw_stack(above: Above = raw_stack, asked = ASKED): string {

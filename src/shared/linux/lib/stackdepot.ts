@@ -15,7 +15,7 @@ import { DEPOT_BUCKETS, DEPOT_HEADER, DEPOT_WORDS, StackDepotCpu, StackPool } fr
 import type { Memory } from "../../mem/memory.ts";
 import { element, embedded, NULL, type Ptr } from "../../mem/struct.ts";
 import { per_cpu_ptr, this_cpu_ptr, type Cpu } from "../../cpu/cpu.ts";
-import { raw_stack, stack_frames, stack_key } from "../../cpu/stacktrace.ts";
+import { stack_in_words, stack_key } from "../../cpu/stacktrace.ts";
 
 const { stack_depot: STACK_DEPOT } = PerCpu.offset;
 const { pool: POOL, used: USED, dropped: DROPPED } = StackDepotCpu.offset;
@@ -64,7 +64,7 @@ export function stack_depot_save_here(cpu: Cpu, above: (...args: never[]) => unk
     cpu.mem.count(depot, DROPPED, 1);
     return 0;
   }
-  const handle = stack_depot_save(cpu, stack_frames(raw_stack(above)));
+  const handle = stack_depot_save(cpu, stack_in_words(key, above));
   add(cpu, MEMO, key, [...key, handle]);
   return handle;
 }

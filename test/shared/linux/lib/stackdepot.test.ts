@@ -99,6 +99,15 @@ describe("what is put into words", () => {
   test("is each stack, once", () => {
     expect(words(() => often(() => stack_depot_save_here(cpus[0])))).toBe(1);
   });
+  test("is none that another machine has had before", () => {
+    const other = new TestMachine({ cpus: 2 });
+    stack_depot_init(other.cpus[0]);
+    const told: string[][] = [];
+    const save = (cpu: Cpu): number => told.push(stack_depot_fetch(cpu, stack_depot_save_here(cpu)));
+    expect(words(() => [cpus[0], other.cpus[0]].forEach((cpu) => save(cpu)))).toBe(1);
+    expect(told[0].length).toBeGreaterThan(0);
+    expect(told[1]).toEqual(told[0]);
+  });
   test("is a stack without callers once, too", () => {
     const handles: number[] = [];
     const enter = { run_nmi: (run: () => number): number => run() };
