@@ -31,17 +31,22 @@ export interface AttachOptions extends Partial<StallOptions> {
  * @throws HeapDeadError   the heap is of no use any more
  */
 export function attachHeap(descriptor: HeapDescriptor, options: AttachOptions = {}): Heap {
-  checkDescriptor(descriptor);
+  checkDescriptor(descriptor, "attachHeap()");
   const { buffer, debug, bytes } = descriptor;
   const { stallTimeoutMs = 10_000, lockTimeoutMs = 10_000, onStall = warn } = options;
   if (!(stallTimeoutMs > 0) || !(lockTimeoutMs > 0))
     throw new HeapUsageError("attachHeap(): a timeout is more than 0 ms");
+  if (typeof onStall !== "function") throw new HeapUsageError("attachHeap(): onStall must be a function");
   const map = new HeapMap(descriptor);
   bindHeap();
   watch(descriptor);
-  const slot = claimSlot(new Int32Array(buffer), map);
+  const words = new Int32Array(buffer);
+  const slot = claimSlot(words, map);
   const calls = new Calls(buffer, map, slot + 1, lockTimeoutMs);
-  if (!isAlive(calls.mem, map)) throw deadError(calls.mem, map);
+  if (!isAlive(calls.mem, map)) {
+    Atomics.store(words, threadWord(map, slot), 0);
+    throw deadError(calls.mem, map);
+  }
   const classes = new Classes(calls.cpus[slot], map, debug);
   const tags = new Uint8Array(buffer, map.tags, bytes >> GRANULE_SHIFT);
   const pending = embedded(map.machine.section(slot), PENDING);
@@ -51,11 +56,15 @@ export function attachHeap(descriptor: HeapDescriptor, options: AttachOptions = 
   return new Heap({ descriptor, map, slot, calls, classes, magazines, tags, sites }, { stallTimeoutMs, onStall });
 }
 
+/** Index of the word that says whose the slot is. */
+function threadWord(map: HeapMap, slot: number): number {
+  return (map.slot(slot) + THREAD) >> 2;
+}
 /** @throws HeapFullError  all are taken */
 function claimSlot(words: Int32Array, map: HeapMap): number {
   const threads: number[] = [];
   for (let slot = 0; slot < map.slots; slot++) {
-    const found = Atomics.compareExchange(words, (map.slot(slot) + THREAD) >> 2, 0, threadId + 1);
+    const found = Atomics.compareExchange(words, threadWord(map, slot), 0, threadId + 1);
     if (found === 0) return slot;
     threads.push(found - 1);
   }

@@ -56,7 +56,8 @@ export interface HeapDescriptor {
  * @throws HeapUsageError  the options make no sense
  * @throws HeapFullError   the computer has not got that much memory
  */
-export function createHeap({ bytes, cpus, debug = false }: HeapOptions): HeapDescriptor {
+export function createHeap(options: HeapOptions): HeapDescriptor {
+  const { bytes = NaN, cpus = NaN, debug = false } = (options ?? {}) as Partial<HeapOptions>;
   const shape = { bytes: Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE, cpus, debug };
   const problem = problemOf(shape);
   if (problem !== undefined) throw new HeapUsageError(`createHeap(): ${problem}`);
@@ -67,9 +68,12 @@ export function createHeap({ bytes, cpus, debug = false }: HeapOptions): HeapDes
   watch(descriptor);
   return descriptor;
 }
-/** The heap may no longer be used, by any thread: all calls throw. What this thread kept for it is released. */
+/**
+ * The heap may no longer be used, by any thread: what needs more than a thread has at hand throws HeapDeadError. (Nothing looks
+ * at that on the fast paths, nor in read sections and views.) What this thread kept for it is released.
+ */
 export function closeHeap(descriptor: HeapDescriptor): void {
-  checkDescriptor(descriptor);
+  checkDescriptor(descriptor, "closeHeap()");
   const map = new HeapMap(descriptor);
   kill(hostCalls(descriptor.buffer, map).mem, map, "it was closed");
   forget(descriptor);
@@ -79,10 +83,10 @@ function hostCalls(buffer: SharedArrayBuffer, map: HeapMap): Calls {
   return new Calls(buffer, map, REAPER_TOKEN, Infinity);
 }
 /** @throws HeapUsageError  it is none */
-export function checkDescriptor(descriptor: HeapDescriptor): void {
+export function checkDescriptor(descriptor: HeapDescriptor, who: string): void {
   const { sheafHeap, buffer } = (descriptor ?? {}) as Partial<HeapDescriptor>;
   if (sheafHeap === VERSION && buffer instanceof SharedArrayBuffer) return;
-  throw new HeapUsageError("attachHeap() needs what createHeap() returned, by this version of the package");
+  throw new HeapUsageError(`${who} needs what createHeap() returned, by this version of the package`);
 }
 
 function problemOf(shape: HeapShape): string | undefined {

@@ -39,6 +39,9 @@ export function takeObject(at: Attachment, c: number): number {
 }
 /** A block of pages. @throws HeapFullError */
 export function takeLarge(at: Attachment, bytes: number): number {
+  // The kernel's sizes have 32 bits.
+  if (bytes >= at.descriptor.bytes)
+    throw new HeapFullError(`${bytes} bytes are more than there are: make a larger heap`);
   return noted(
     at,
     insist(at, bytes, (cpu) => kvmalloc(cpu, bytes, GFP_HEAP)),
@@ -51,11 +54,11 @@ function noted(at: Attachment, object: number): number {
 /** Runs `attempt` until it returns something else than 0, once more after what can be given back has been. */
 function insist(at: Attachment, bytes: number, attempt: (cpu: Cpu) => number): number {
   let got = at.calls.run(at.slot, attempt);
-  if (got === 0 && bytes < at.descriptor.bytes) {
+  if (got === 0) {
     reclaim(at);
     got = at.calls.run(at.slot, attempt);
   }
-  if (got === 0) throw new HeapFullError(`no memory for ${bytes} bytes`);
+  if (got === 0) throw new HeapFullError(`no memory for ${bytes} bytes: free or retire some, or make a larger heap`);
   return got;
 }
 

@@ -21,6 +21,12 @@ interface Constructor<T> {
   readonly BYTES_PER_ELEMENT?: number;
 }
 
+const TypedArray = Object.getPrototypeOf(Uint8Array) as Uint8ArrayConstructor;
+/** Also of what comes from JavaScript. */
+function isViewType(type: unknown): boolean {
+  return typeof type === "function" && (type === DataView || type.prototype instanceof TypedArray);
+}
+
 /**
  * @param bytes   what there is at `object`.
  * @param length  elements, or bytes of a DataView; undefined: as many as there is room for.
@@ -33,8 +39,8 @@ export function makeView<V extends ViewType>(
   type: V,
   length?: number,
 ): V["prototype"] {
-  const view = type as unknown as Constructor<V["prototype"]> | undefined;
-  if (typeof view !== "function") throw new HeapUsageError("view(): needs a class of views, such as Float64Array");
+  const view = type as unknown as Constructor<V["prototype"]>;
+  if (!isViewType(type)) throw new HeapUsageError("view(): needs a class of views, such as Float64Array");
   const room = Math.floor(bytes / (view.BYTES_PER_ELEMENT ?? 1));
   const wanted = length ?? room;
   if (!Number.isInteger(wanted) || wanted < 0 || wanted > room) {

@@ -2,6 +2,7 @@
  * The threads of a race on real workers: one SharedArrayBuffer that holds the struct, and on each worker a memory that
  * accesses it. `mem.relax()` is a pause then, and atomic fields are real atomics.
  */
+import { types } from "node:util";
 import { CACHE_LINE } from "../../shared/base/limits.ts";
 import { BareMemory } from "../../shared/mem/bare_memory.ts";
 import type { Ptr, StructDef } from "../../shared/mem/struct.ts";
@@ -15,11 +16,14 @@ const START = CACHE_LINE;
 export function sharedBuffer<S extends string, F>(struct: StructDef<S, F>): SharedArrayBuffer {
   return new SharedArrayBuffer(start(struct) + Math.ceil(struct.size / 4) * 4);
 }
-/** What a worker gives to its thread function. @throws UsageError  the buffer is too small */
+/** What a worker gives to its thread function. @throws UsageError  the buffer is not shared, or too small */
 export function attachMemory<S extends string, F>(
   struct: StructDef<S, F>,
   buffer: SharedArrayBuffer,
 ): { readonly mem: ThreadMemory; readonly shared: Ptr<S> } {
+  if (!types.isSharedArrayBuffer(buffer)) {
+    throw new UsageError(`struct ${struct.name} needs a SharedArrayBuffer: make it by sharedBuffer()`);
+  }
   const needed = start(struct) + struct.size;
   if (buffer.byteLength < needed) {
     throw new UsageError(

@@ -33,6 +33,7 @@ describe("createHeap()", () => {
     [{ bytes: MIB, cpus: 31 }, "cpus must be 1 to 30"],
     [{ bytes: MIB, cpus: 1.5 }, "cpus must be 1 to 30"],
     [{ bytes: MIB, cpus: 30 }, "too few for 30 cpus"],
+    [undefined as unknown as { bytes: number; cpus: number }, "bytes must be"],
   ])("%j is an error that says why", (options, message) => {
     expect(() => createHeap(options)).toThrow(HeapUsageError);
     expect(() => createHeap(options)).toThrow(message);
@@ -62,6 +63,7 @@ describe("attachHeap()", () => {
     const other = attachHeap(descriptor);
     const object = other.alloc(100);
     const cache = other.cache({ size: 24 });
+    const objects = [cache.alloc(), cache.alloc()];
     other.detach();
     expect(attachHeap(descriptor).slot).toBe(1);
     for (const use of [
@@ -71,10 +73,13 @@ describe("attachHeap()", () => {
       () => other.readLock(),
       () => other.synchronize(),
       () => cache.alloc(),
+      () => cache.free(objects[0]),
+      () => cache.retire(objects[1]),
       () => other.detach(),
     ]) {
       expect(use).toThrow("attach again");
     }
+    for (const each of objects) heap.free(each);
     expect(heap.sizeOf(object)).toBe(128);
     heap.free(object);
     expect(heap.check()).toEqual([]);
@@ -83,13 +88,15 @@ describe("attachHeap()", () => {
     expect(() => attachHeap({} as HeapDescriptor)).toThrow(HeapUsageError);
     expect(() => attachHeap({ ...descriptor, sheafHeap: 99 })).toThrow("by this version");
     expect(() => attachHeap(descriptor, { stallTimeoutMs: NaN })).toThrow(HeapUsageError);
+    expect(() => attachHeap(descriptor, { onStall: 5 as unknown as () => void })).toThrow("must be a function");
+    expect(() => closeHeap({} as HeapDescriptor)).toThrow("closeHeap() needs what createHeap() returned");
   });
   test("a closed heap throws from every call", () => {
     heap.alloc(8);
     closeHeap(descriptor);
     expect(() => heap.alloc(8)).toThrow(HeapDeadError);
     expect(() => heap.synchronize()).toThrow("it was closed");
-    expect(() => attachHeap(descriptor)).toThrow(HeapDeadError);
+    for (let i = 0; i < 4; i++) expect(() => attachHeap(descriptor)).toThrow(HeapDeadError); // It takes no slot.
   });
 });
 
@@ -101,10 +108,16 @@ describe("alloc() and free()", () => {
       expect(() => heap.alloc(bytes as number)).toThrow("a size is an integer from 1 up");
     },
   );
-  test.each([4 * MIB, 5 * MIB, 2 ** 31, 2 ** 40])("%s bytes are too many, and nothing happens", (bytes) => {
-    expect(() => heap.alloc(bytes)).toThrow(HeapFullError);
-    expect(heap.check()).toEqual([]);
-  });
+  test.each([4 * MIB, 5 * MIB, 2 ** 31, 2 ** 32 + 8, 2 ** 40, 2 ** 44 + 100_000])(
+    "%s bytes are too many, and nothing happens",
+    (bytes) => {
+      const object = heap.alloc(8);
+      expect(() => heap.alloc(bytes)).toThrow(HeapFullError);
+      expect(() => heap.realloc(object, bytes)).toThrow(HeapFullError);
+      expect(heap.sizeOf(object)).toBe(8);
+      expect(heap.check()).toEqual([]);
+    },
+  );
   test.each([
     [NaN, "free(NaN): no object of this heap begins there"],
     [-8, "free(-8): no object"],
@@ -298,8 +311,11 @@ describe("calloc() and realloc()", () => {
   ])("calloc(%s, %s) is an error", (count, bytes) => {
     expect(() => heap.calloc(count, bytes)).toThrow(HeapUsageError);
   });
-  test("calloc() of more than there is", () => {
-    expect(() => heap.calloc(2 ** 20, 2 ** 10)).toThrow(HeapFullError);
+  test.each([
+    [2 ** 20, 2 ** 10],
+    [65_537, 65_537],
+  ])("calloc(%s, %s) is more than there is", (count, bytes) => {
+    expect(() => heap.calloc(count, bytes)).toThrow(HeapFullError);
   });
   test("realloc() keeps the contents, and stays where it can", () => {
     const object = heap.alloc(50);
@@ -349,6 +365,7 @@ describe("view()", () => {
     const object = heap.alloc(8);
     heap.free(object);
     expect(() => heap.view(object, Float64Array)).toThrow("is free");
+    expect(() => heap.view(heap.alloc(8), Array as unknown as Float64ArrayConstructor)).toThrow("class of views");
     expect(() => heap.view(heap.alloc(8), undefined as unknown as Float64ArrayConstructor)).toThrow("class of views");
   });
   test("of a retired object is there for its readers", () => {
@@ -441,6 +458,21 @@ describe("cache()", () => {
     expect(() => other.cache({ size: 24, name: "node", ctor: () => undefined })).toThrow("no constructor");
     heap.cache({ size: 24, name: "made", ctor: () => undefined });
     expect(() => other.cache({ size: 24, name: "made" })).toThrow("a constructor: pass one");
+    expect(() => other.cache({ size: 24, name: "node", align: 4096 })).toThrow("at multiples of 8, not of 4096");
+    heap.cache({ size: 24, name: "page", align: 4096 });
+    expect(other.cache({ size: 24, name: "page" }).alloc() % 4096).toBe(0);
+  });
+  test("what other threads keep at hand makes room for one", () => {
+    const other = attachHeap(descriptor);
+    const objects: number[] = [];
+    for (let bytes = 8192; bytes >= 8; bytes >>= 1) {
+      expect(() => {
+        for (;;) objects.push(heap.alloc(bytes));
+      }).toThrow(HeapFullError);
+    }
+    expect(() => heap.cache({ size: 100 })).toThrow("no memory for one more");
+    for (const object of objects.slice(0, 20)) other.free(object);
+    heap.free(heap.cache({ size: 100 }).alloc());
   });
   test.each([
     [{ size: 0 }, "size must be 1 to 8192"],
@@ -451,14 +483,17 @@ describe("cache()", () => {
     [{ size: 8, name: "" }, "a name has 1 to 24"],
     [{ size: 8, name: "x".repeat(25) }, "a name has 1 to 24"],
     [{ size: 8, name: "é" }, "a name has 1 to 24"],
+    [{ size: 8, name: "cache-2" }, "a name of caches without one"],
+    [undefined as unknown as { size: number }, "size must be"],
     [{ size: 8, ctor: 5 as unknown as () => void }, "ctor must be a function"],
   ])("%j is an error", (options, message) => {
     expect(() => heap.cache(options)).toThrow(message);
   });
   test("there is room for a hundred of them", () => {
+    heap.cache({ size: 8, name: "first" });
     expect(() => {
       for (;;) heap.cache({ size: 8 });
     }).toThrow("there are 110 caches already");
-    heap.free(heap.cache({ size: 8, name: "cache-5" }).alloc());
+    heap.free(heap.cache({ size: 8, name: "first" }).alloc());
   });
 });

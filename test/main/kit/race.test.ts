@@ -141,6 +141,12 @@ describe("on a real worker's memory", () => {
     const Wide = struct("wide", { word: u32 }, { align: 4096 });
     expect(attachMemory(Wide, sharedBuffer(Wide)).shared % 4096).toBe(0);
   });
+  test("a buffer that is not shared is refused", () => {
+    const own = new ArrayBuffer(256) as unknown as SharedArrayBuffer;
+    expect(() => attachMemory(Pair, own)).toThrow(
+      new UsageError("struct pair needs a SharedArrayBuffer: make it by sharedBuffer()"),
+    );
+  });
   test("a buffer that is too small is refused", () => {
     expect(() => attachMemory(Pair, new SharedArrayBuffer(64))).toThrow(
       new UsageError("struct pair needs a buffer of 72 bytes, this one has 64: make it by sharedBuffer()"),
