@@ -8,19 +8,16 @@ import { basename, extname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { UsageError } from "../errors.ts";
 import { either } from "../values.ts";
-import { declaration, scenarioProblem } from "./declaration.ts";
+import { type Declaration, declaration, scenarioProblem } from "./declaration.ts";
 import type { Scenario } from "./scenario.ts";
 
 export const FOLDERS = ["races", "litmus"] as const;
 export type Folder = (typeof FOLDERS)[number];
 
-export interface CatalogueEntry {
+export interface CatalogueEntry extends Declaration {
   /** Names it on a command line and in a token. */
   readonly name: string;
   readonly file: URL;
-  readonly scenario: Scenario;
-  /** It shows what does happen: to find it is no failure. */
-  readonly happens: boolean;
 }
 
 /** All scenarios of one of our folders, by name. */

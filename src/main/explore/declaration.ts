@@ -7,6 +7,7 @@ import { parseBugs } from "../bugs.ts";
 import { parseConfigWords } from "../config_option.ts";
 import { UnsupportedError, UsageError } from "../errors.ts";
 import type { Litmus } from "../litmus/litmus.ts";
+import type { MemoryModel } from "./engine/store_buffer.ts";
 import type { Scenario } from "./scenario.ts";
 
 const NAME = /^[A-Za-z0-9_+-]+$/;
@@ -15,8 +16,16 @@ const NUMBERS = { nmis: 0, ticks: 0, steps: 1, bytes: 1, nodes: 1 } as const;
 /** Properties that are functions. */
 const FUNCTIONS = ["setup", "nmi", "irq", "final", "check", "invariant"] as const;
 
-/** @returns the scenario, and whether what it looks for does happen; undefined: it is something else */
-export function declaration(value: unknown): { readonly scenario: Scenario; readonly happens: boolean } | undefined {
+export interface Declaration {
+  readonly scenario: Scenario;
+  /** It shows what does happen: to find it is no failure. */
+  readonly happens: boolean;
+  /** The memory model without which it shows nothing. */
+  readonly model?: MemoryModel | undefined;
+}
+
+/** @returns undefined: it is something else */
+export function declaration(value: unknown): Declaration | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   if ("name" in value && "cpus" in value) return { scenario: value as Scenario, happens: false };
   if (!("scenario" in value)) return undefined;
@@ -25,12 +34,12 @@ export function declaration(value: unknown): { readonly scenario: Scenario; read
   return inner && { ...inner, happens: "result" in value && value.result === "Sometimes" };
 }
 /** The outcome is what its check looks for. */
-function declarationOfLitmus(litmus: Litmus): { readonly scenario: Scenario; readonly happens: boolean } {
-  const { scenario, verdict } = litmus;
-  if (verdict === "detector") return { scenario, happens: true };
+function declarationOfLitmus(litmus: Litmus): Declaration {
+  const { scenario, verdict, memory: model } = litmus;
+  if (verdict === "detector") return { scenario, happens: true, model };
   const check: Scenario["check"] = (cpu) =>
     scenario.check?.(cpu) ?? (litmus.observed(cpu) ? `observed ${litmus.outcome}` : undefined);
-  return { scenario: { ...scenario, check }, happens: verdict === "A" };
+  return { scenario: { ...scenario, check }, happens: verdict === "A", model };
 }
 
 /** @returns what is wrong with it, or undefined. */

@@ -5,7 +5,7 @@ import type { Output } from "../command.ts";
 import type { CoverageCounts } from "./coverage_counts.ts";
 import { coverageJson, coverageTable, neverReached } from "./coverage_report.ts";
 import { describeParameters, type ExploreConfig } from "./explore_config.ts";
-import type { ExploreResult, ScenarioReport, Verdict } from "./explore_run.ts";
+import type { ExploreResult, ScenarioReport, Verdict, Within } from "./explore_run.ts";
 import { describeFinding, jsonFinding } from "./finding.ts";
 import { grouped, perSecond, Progress } from "./progress.ts";
 import type { SearchState } from "./search.ts";
@@ -47,11 +47,12 @@ export class ExploreReporter {
     if (!this.isQuiet) this.output.out(`${report.name.padEnd(this.nameWidth)}  ${describeReport(report)}`);
     for (const line of describeFailure(report)) this.output.out(line);
   }
-  end({ verdict, elapsedMs, isInterrupted, coverage }: ExploreResult): void {
+  end(result: ExploreResult): void {
+    const { verdict, coverage } = result;
     if (this.config.coverage) for (const line of coverageTable(coverage)) this.output.out(line);
     else if (!this.isQuiet) this.output.out(describeCoverage(coverage));
-    const when = isInterrupted ? ` (interrupted after ${(elapsedMs / 1000).toFixed(1)} s)` : "";
-    this.output.out(`${PREFIX}--- End of search: ${colour(verdict)}${when}: ${describeParameters(this.config)}`);
+    const about = describeEnd(result, this.names.length);
+    this.output.out(`${PREFIX}--- End of search: ${colour(verdict)}${about}: ${describeParameters(this.config)}`);
   }
 }
 
@@ -61,7 +62,7 @@ function describeReport(report: ScenarioReport): string {
   const rate = perSecond(schedules, elapsedMs);
   return `${grouped(schedules)} schedules (${rate}), ${grouped(steps)} steps: ${describeBound(report)}`;
 }
-function describeBound({ exhausted, progress, end, verdict }: ScenarioReport): string {
+function describeBound({ exhausted, progress, end, verdict, within }: ScenarioReport): string {
   const outcomes = {
     failure: verdict === "FAILURE" ? "FAILURE" : "seen, as expected",
     exhausted: "clean",
@@ -70,10 +71,19 @@ function describeBound({ exhausted, progress, end, verdict }: ScenarioReport): s
     time: verdict === "SUCCESS" ? "clean" : "clean so far, the time is up",
     interrupted: "clean so far, interrupted",
   };
-  const all = exhausted < 0 ? "" : `every schedule${describePreemptions(exhausted)}, `;
+  const all = exhausted < 0 ? "" : `every schedule${describePreemptions(exhausted)}${describeWithin(within)}, `;
   const part =
     progress === undefined ? "" : `${percent(progress.share)} of those${describePreemptions(progress.bound)}, `;
   return `${all}${part}${outcomes[end]}`;
+}
+/** " (1 NMI, tso)": what else every schedule is within. */
+function describeWithin({ nmis, atPoints, ticks, model }: Within): string {
+  const parts = [
+    ...(nmis === 0 ? [] : [`${nmis} ${nmis === 1 ? "NMI" : "NMIs"}${atPoints ? " at named points" : ""}`]),
+    ...(ticks === 0 ? [] : [`${ticks} ${ticks === 1 ? "tick" : "ticks"}`]),
+    ...(model === "sc" ? [] : [model]),
+  ];
+  return parts.length === 0 ? "" : ` (${parts.join(", ")})`;
 }
 function percent(share: number): string {
   return share < 0.001 ? "less than 0.1 %" : `about ${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
@@ -84,6 +94,15 @@ function describePreemptions(bound: number): string {
   return ` with at most ${bound} ${bound === 1 ? "preemption" : "preemptions"}`;
 }
 
+/** " (interrupted after 1.7 s; 13 of 265 scenarios as far as asked for)". SUCCESS may be that of some. */
+function describeEnd({ verdict, reports, elapsedMs, isInterrupted }: ExploreResult, count: number): string {
+  const done = reports.filter((report) => report.verdict === "SUCCESS").length;
+  const parts = [
+    ...(isInterrupted ? [`interrupted after ${(elapsedMs / 1000).toFixed(1)} s`] : []),
+    ...(verdict === "SUCCESS" && done < count ? [`${done} of ${count} scenarios as far as asked for`] : []),
+  ];
+  return parts.length === 0 ? "" : ` (${parts.join("; ")})`;
+}
 function describeFailure({ name, failure, finding }: ScenarioReport): readonly string[] {
   if (finding !== undefined) return describeFinding(finding);
   if (failure === undefined) return [];
@@ -112,12 +131,21 @@ function describeCoverage(coverage: CoverageCounts): string {
 }
 
 /** The object that `--json` prints. Its keys are an interface: add to them, change none. */
-export function jsonReport(config: ExploreConfig, { verdict, reports, elapsedMs, coverage }: ExploreResult): string {
+export function jsonReport(config: ExploreConfig, result: ExploreResult): string {
+  const { verdict, reports, elapsedMs, isInterrupted, coverage } = result;
+  const unlessEndless = (n: number): number | null => (n === Infinity ? null : n);
   return JSON.stringify({
     verdict,
+    interrupted: isInterrupted,
     seed: config.seed,
     strategy: config.strategy,
     preemptions: config.preemptions,
+    depth: config.depth,
+    all_steps: config.allSteps,
+    nmi_at_points: config.nmiAtPoints,
+    until_stable: config.untilStable,
+    schedules_asked: unlessEndless(config.schedules),
+    duration_asked_ms: unlessEndless(config.durationMs),
     options: config.overrideWords,
     duration_ms: Math.round(elapsedMs),
     coverage: coverageJson(coverage),
@@ -128,7 +156,10 @@ export function jsonReport(config: ExploreConfig, { verdict, reports, elapsedMs,
       steps: report.steps,
       duration_ms: Math.round(report.elapsedMs),
       pairs: report.pairs,
-      exhausted_preemptions: report.exhausted,
+      within: report.within,
+      /** Every schedule, with any number of preemptions; exhausted_preemptions is null then. */
+      complete: report.exhausted === Infinity,
+      exhausted_preemptions: unlessEndless(report.exhausted),
       searching: report.progress ?? null,
       ended_by: report.end,
       failure: report.finding === undefined ? (report.failure ?? null) : jsonFinding(report.finding),

@@ -3,20 +3,32 @@ import { POINT_NAMES } from "../../shared/layout/points.ts";
 import { type CatalogueEntry, findScenarios } from "./catalogue.ts";
 import type { ExploreConfig } from "./explore_config.ts";
 import { CoverageCounts } from "./coverage_counts.ts";
-import { injectionsOf } from "./explore.ts";
+import { injectionsOf, nmisOf } from "./explore.ts";
+import type { MemoryModel } from "./engine/store_buffer.ts";
 import { confirmed, type Finding } from "./finding.ts";
 import { search, type SearchResult, type SearchState } from "./search.ts";
 import { exhaustedBound, isExhaustive, progressOf, strategyNamed } from "./strategy_names.ts";
 import type { Strategy } from "./strategy.ts";
+import { MODELS } from "./options.ts";
+import { modelOf, type Overrides } from "./overrides.ts";
 import { openSubject } from "./subject.ts";
 
 const ALL_POINTS = POINT_NAMES.map((_, point) => point).slice(1);
 
 export type Verdict = "SUCCESS" | "FAILURE" | "INCONCLUSIVE";
 
+/** What bounds all schedules of a scenario besides preemptions. */
+export interface Within {
+  readonly nmis: number;
+  /** NMIs come at named points only. */
+  readonly atPoints: boolean;
+  readonly ticks: number;
+  readonly model: MemoryModel;
+}
 /** What one scenario came to. */
 export interface ScenarioReport extends SearchResult {
   readonly name: string;
+  readonly within: Within;
   readonly elapsedMs: number;
   /** Largest number of preemptions up to which every schedule was tried; -1: none. */
   readonly exhausted: number;
@@ -77,7 +89,7 @@ async function explore(
   { signal, onProgress }: ExploreHooks,
 ): Promise<ScenarioReport> {
   const startMs = performance.now();
-  const subject = openSubject(entry, config.overrides, {
+  const subject = openSubject(entry, overridesFor(entry, config), {
     filter: !config.allSteps,
     ...(config.nmiAtPoints && { nmiPoints: ALL_POINTS }),
   });
@@ -92,12 +104,25 @@ async function explore(
   return {
     ...result,
     name: entry.name,
+    within: {
+      nmis: nmisOf(subject.scenario),
+      atPoints: config.nmiAtPoints || subject.scenario.nmiPoints !== undefined,
+      ticks: subject.scenario.ticks ?? 0,
+      model: modelOf(subject.overrides),
+    },
     elapsedMs,
     exhausted: exhaustedBound(strategy),
     progress: result.end === "failure" ? undefined : progressOf(strategy),
     verdict: verdictOf(entry.happens, preemptions, strategy, result),
     finding,
   };
+}
+
+/** Some litmus tests show nothing where stores do not wait: they bring their memory model along. */
+function overridesFor({ model }: CatalogueEntry, { overrides }: ExploreConfig): Overrides {
+  return model === undefined || overrides.model !== undefined
+    ? overrides
+    : { ...overrides, model: MODELS.indexOf(model) };
 }
 
 /** SUCCESS: it was searched as far as was asked for, and nothing is wrong. */

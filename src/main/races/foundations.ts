@@ -70,10 +70,14 @@ const allocAccounted =
   (i: number): Operation =>
   (cpu) =>
     put(cpu, i, kmem_cache_alloc(cpu, cache(cpu), GFP_ATOMIC | __GFP_ACCOUNT));
-/** Entries of the vector of thing 1's slab that name who pays. */
+/** Entries that name who pays, in the vectors of the slabs of things 1 and 2: one slab, or two on two nodes. */
 function paidFor(cpu: Cpu): number {
-  const slab = virt_to_slab(cpu, get(cpu, FIRST_THING + 1) as Ptr);
+  const slabs = new Set([1, 2].map((i) => virt_to_slab(cpu, get(cpu, FIRST_THING + i) as Ptr)));
+  return [...slabs].reduce((sum, slab) => sum + paidForIn(cpu, slab), 0);
+}
+function paidForIn(cpu: Cpu, slab: Ptr<"slab">): number {
   const exts = slab_obj_exts(cpu, slab);
+  if (exts === NULL) return 0;
   let paid = 0;
   for (let i = 0; i < cpu.mem.peek(slab, Slab.offset.objects); i++) {
     if (cpu.mem.peek((exts + i * SlabobjExt.size) as Ptr<"slabobj_ext">, SlabobjExt.offset.objcg) !== NULL) paid++;

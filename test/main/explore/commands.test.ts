@@ -88,6 +88,12 @@ describe("explore", () => {
     expect(out).toHaveLength(1);
     const report = JSON.parse(out[0]) as { readonly scenarios: readonly object[] };
     expect(report).toMatchObject({ verdict: "FAILURE", seed: 1, strategy: "portfolio", preemptions: 2 });
+    expect(report).toMatchObject({
+      interrupted: false,
+      all_steps: false,
+      schedules_asked: 1000,
+      duration_asked_ms: null,
+    });
     const [scenario] = report.scenarios as [{ readonly failure: { readonly token: string } }];
     expect(Object.keys(scenario)).toEqual([
       "name",
@@ -96,6 +102,8 @@ describe("explore", () => {
       "steps",
       "duration_ms",
       "pairs",
+      "within",
+      "complete",
       "exhausted_preemptions",
       "searching",
       "ended_by",
@@ -110,6 +118,22 @@ describe("explore", () => {
     const { code, out } = await sheaf(`explore ${FILE}#${name} --schedules 10 --seed 1`);
     expect(code).toBe(1);
     expect(out.join("\n")).toContain("Its schedule does not show it again: something is kept outside shared memory");
+  });
+  test("a litmus test that shows nothing where stores do not wait is explored where they do, and the line says so", async () => {
+    const { out } = await sheaf("explore T15 --strategy sleep-sets --schedules 100000 --seed 1");
+    expect(out[1]).toMatch(/: every schedule \(pso\), clean$/);
+    const { out: answers } = await sheaf("explore T15 --strategy sleep-sets --schedules 100000 --seed 1 --json");
+    const { scenarios } = JSON.parse(answers[0]) as { readonly scenarios: readonly object[] };
+    expect(scenarios[0]).toMatchObject({
+      complete: true,
+      exhausted_preemptions: null,
+      within: { model: "pso", nmis: 0 },
+    });
+  });
+  test("the last line says of how many scenarios SUCCESS is", async () => {
+    const { code, out } = await sheaf("explore T15 T4 --strategy sleep-sets --duration 1s --seed 1");
+    expect(code).toBe(0);
+    expect(out.at(-1)).toMatch(/End of search: SUCCESS \(1 of 2 scenarios as far as asked for\): /);
   });
   test("Ctrl-C ends it in order, with what there is so far: 130", async () => {
     let pressed = false;
