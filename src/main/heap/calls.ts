@@ -14,6 +14,7 @@ import { attachCpu, SPIN_BOUND } from "../../shared/cpu/boot.ts";
 import { ct_idle_enter, ct_idle_exit } from "../../shared/cpu/context_tracking.ts";
 import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { PerCpu } from "../../shared/layout/percpu.ts";
+import { pause } from "../../shared/mem/bare_memory.ts";
 import { NULL_ORACLE } from "../../shared/mem/oracle.ts";
 import { embedded, type Ptr } from "../../shared/mem/struct.ts";
 import { HeapUsageError } from "./errors.ts";
@@ -132,7 +133,7 @@ export class Calls {
     this.checkOpen();
     for (let turns = SPIN_BOUND; turns > 0; turns--) {
       if (claim(this.mem, slot, this.token)) return;
-      this.mem.relax();
+      pause(); // Not relax(), whose clock is that of a wait for a lock in a call: none has begun.
     }
     const { limitMs } = this.waiting;
     const last = performance.now() + CHECK_PATIENCE * limitMs;
@@ -161,14 +162,15 @@ export class Calls {
   /** Takes every slot, so that nobody is inside the kernel while `look` looks at its memory. */
   stopped<T>(look: () => T): T {
     const { mem, map } = this;
+    let taken = 0;
     mem.fetch_add(map.globals, CHECKERS, 1);
-    for (let id = 0; id < map.slots; id++) this.enter(map.slot(id));
     try {
+      for (; taken < map.slots; taken++) this.enter(map.slot(taken));
       return look();
     } finally {
-      for (let id = 0; id < map.slots; id++) this.leave(id);
+      for (let id = 0; id < taken; id++) this.leave(id);
       mem.fetch_add(map.globals, CHECKERS, -1);
-      this.serveAll(2 ** map.slots - 1);
+      if (isAlive(mem, map)) this.serveAll(2 ** taken - 1);
     }
   }
   private leave(id: number): void {

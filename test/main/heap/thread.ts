@@ -109,6 +109,10 @@ const programs = {
   allocate: (heap: Heap): void => {
     heap.alloc(100_000);
   },
+  /** Checks the whole heap, again and again, until it is told to go. */
+  check: (heap: Heap, { words }: ThreadData): void => {
+    while (Atomics.load(words, GO) === 0) heap.check();
+  },
   /** Waits for readers, and tells of stalls. */
   synchronize: (heap: Heap): void => heap.synchronize(),
   /** Leaks, in a heap that is debugged. */

@@ -6,8 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { attachHeap, createHeap, type Heap, HeapDeadError, type HeapDescriptor } from "../../../src/main/heap/index.ts";
 import { Calls } from "../../../src/main/heap/calls.ts";
 import { CLASS_BY_GRANULES, Classes } from "../../../src/main/heap/classes.ts";
-import { GRANULE, HeapMap, HeapSlot } from "../../../src/main/heap/layout.ts";
-import { REAPER_TOKEN } from "../../../src/main/heap/owner.ts";
+import { GRANULE, HeapGlobals, HeapMap, HeapSlot } from "../../../src/main/heap/layout.ts";
+import { OWNER_MASK, REAPER_TOKEN } from "../../../src/main/heap/owner.ts";
 import { P_KICK } from "../../../src/shared/layout/cpu.ts";
 import { Globals } from "../../../src/shared/layout/globals.ts";
 import { Zone } from "../../../src/shared/layout/page.ts";
@@ -244,6 +244,23 @@ describe("never a hang", () => {
     const calls = new Calls(descriptor.buffer, new HeapMap(descriptor), REAPER_TOKEN, 1000);
     calls.stopped(() => Atomics.wait(words, 1, 0, 2500));
     expect(await thread.ended).toBe("");
+  });
+  test("nor many short waits that are longer together", async () => {
+    heap = attachHeap(descriptor, { lockTimeoutMs: 500 });
+    const thread = new Thread("check", 1, 0, 500);
+    await thread.attached();
+    for (const end = performance.now() + 3000; performance.now() < end;) expect(heap.check()).toEqual([]);
+    go();
+    expect(await thread.ended).toBe("");
+  });
+  test("a check that cannot take all slots gives back those that it has taken", () => {
+    const map = new HeapMap(descriptor);
+    const calls = new Calls(descriptor.buffer, map, REAPER_TOKEN, 50);
+    const all = new Int32Array(descriptor.buffer);
+    Atomics.store(all, ownerIndex(2), 1); // As if the thread of slot 0 were in a call there.
+    expect(() => calls.stopped(() => "taken")).toThrow("thread 0 (slot 0) has been inside a call for 50 ms");
+    expect([0, 1, 2, 3].map((slot) => Atomics.load(all, ownerIndex(slot)) & OWNER_MASK)).toEqual([0, 0, 1, 0]);
+    expect(Atomics.load(all, (map.globals + HeapGlobals.offset.checkers) >> 2)).toBe(0);
   });
 });
 
