@@ -30,8 +30,38 @@ const { checkers: CHECKERS } = HeapGlobals.offset;
 
 /** How long a wait for a slot blocks at once. */
 const SLICE_MS = 10;
+/** More than this does not count between two looks at a slot: a thread that was stopped itself has not seen anything. */
+const LOOK_MS = 25;
 /** A wait for who checks the whole heap may last so many times longer. */
 const CHECK_PATIENCE = 10;
+
+/** How long somebody has waited for one call of another thread. Time in which he did not look does not count. */
+class Patience {
+  private readonly limitMs: number;
+  private spentMs = 0;
+  private checkedMs = 0;
+  private lookedMs = performance.now();
+
+  constructor(limitMs: number) {
+    this.limitMs = limitMs;
+  }
+  /** @param checked  somebody checks the whole heap: that may take its time */
+  isOver(checked: boolean): boolean {
+    const now = performance.now();
+    const stepMs = Math.min(now - this.lookedMs, LOOK_MS);
+    this.lookedMs = now;
+    if (checked && this.checkedMs < CHECK_PATIENCE * this.limitMs) {
+      this.checkedMs += stepMs;
+      this.spentMs = 0;
+    } else this.spentMs += stepMs;
+    return this.spentMs > this.limitMs;
+  }
+}
+/** A call that somebody was inside of at a try, and still is as long as the owner word stays so. */
+export interface Refusal {
+  readonly owner: number;
+  readonly patience: Patience;
+}
 
 export class Calls {
   readonly map: HeapMap;
@@ -74,10 +104,19 @@ export class Calls {
     if (this.waiting.raised !== 0 || this.cpus[id].mem.pending() !== 0) this.serveAll(1 << id);
     return result;
   }
-  /** The same if nobody is inside now. @returns false: somebody is, and `work` was not run. */
-  tryRun(id: number, work: (cpu: Cpu) => void): boolean {
+  /**
+   * The same if nobody is inside now. @returns false: somebody is, and `work` was not run.
+   * @param refusals  of those who are inside, from one try to the next: a call must not last for ever here either
+   * @throws HeapDeadError
+   */
+  tryRun(id: number, work: (cpu: Cpu) => void, refusals: (Refusal | undefined)[]): boolean {
     this.checkOpen();
-    if (!claim(this.mem, this.map.slot(id), this.token)) return false;
+    const slot = this.map.slot(id);
+    if (!claim(this.mem, slot, this.token)) {
+      if (!isAlive(this.mem, this.map)) throw deadError(this.mem, this.map);
+      refusals[id] = this.refused(slot, refusals[id]);
+      return false;
+    }
     this.inside(id, work);
     this.leave(id);
     this.serveAll(1 << id);
@@ -135,18 +174,30 @@ export class Calls {
       if (claim(this.mem, slot, this.token)) return;
       pause(); // Not relax(), whose clock is that of a wait for a lock in a call: none has begun.
     }
-    const { limitMs } = this.waiting;
-    const last = performance.now() + CHECK_PATIENCE * limitMs;
-    let until = performance.now() + limitMs;
+    const patience = new Patience(this.waiting.limitMs);
     while (!claim(this.mem, slot, this.token)) {
       if (!isAlive(this.mem, this.map)) throw deadError(this.mem, this.map);
       const seen = announce_waiter(this.mem, slot);
       if (seen === 0) continue;
       Atomics.wait(this.mem.words, (slot + OWNER) >> 2, seen, SLICE_MS);
-      const now = performance.now();
-      if (now < last && this.mem.read_once(this.map.globals, CHECKERS) !== 0) until = now + limitMs;
-      else if (now > until) this.giveUp(seen);
+      if (patience.isOver(this.isChecked())) this.giveUp(seen);
     }
+  }
+  /**
+   * Somebody was inside at a try. Whoever is refused marks the call that refuses him, as a waiter would: if the mark is
+   * still there at the next try, so is the call. Race: another waiter may have marked a later call of the same thread in
+   * between; but not so at every try, and it takes many to give up.
+   */
+  private refused(slot: Ptr<"heap_slot">, before: Refusal | undefined): Refusal | undefined {
+    const found = this.mem.read_once(slot, OWNER);
+    const owner = announce_waiter(this.mem, slot);
+    if (owner === 0) return undefined; // That call was over just then.
+    if (found !== before?.owner) return { owner, patience: new Patience(this.waiting.limitMs) };
+    if (before.patience.isOver(this.isChecked())) this.giveUp(found);
+    return before;
+  }
+  private isChecked(): boolean {
+    return this.mem.read_once(this.map.globals, CHECKERS) !== 0;
   }
   private giveUp(owner: number): never {
     const slot = (owner & OWNER_MASK) - 1;

@@ -16,7 +16,7 @@ import { cache_has_sheaves } from "../../shared/linux/mm/slub/sheaf.ts";
 import { poll_state_synchronize_rcu, start_poll_synchronize_rcu } from "../../shared/linux/rcu/poll.ts";
 import { this_rcu_data } from "../../shared/linux/rcu/rcu_node.ts";
 import { embedded } from "../../shared/mem/struct.ts";
-import type { Calls } from "./calls.ts";
+import type { Calls, Refusal } from "./calls.ts";
 import type { Classes } from "./classes.ts";
 import { HeapGlobals } from "./layout.ts";
 
@@ -102,6 +102,7 @@ export class Barrier extends Wait {
   /** By slot: n_cbs_queued when its sheaves had been submitted; undefined: they have not. */
   private readonly targets: (number | undefined)[] = [];
   private readonly left: Set<number>;
+  private readonly refusals: (Refusal | undefined)[] = [];
 
   constructor(calls: Calls, classes: Classes) {
     super(calls);
@@ -110,9 +111,9 @@ export class Barrier extends Wait {
   }
   protected goOn(): boolean {
     for (const id of this.left) {
-      if (this.targets[id] === undefined) this.calls.tryRun(id, (cpu) => this.submit(cpu));
+      if (this.targets[id] === undefined) this.calls.tryRun(id, (cpu) => this.submit(cpu), this.refusals);
       // Again: what was submitted is settled when the first call has ended, and often over by then.
-      this.calls.tryRun(id, (cpu) => this.look(cpu));
+      this.calls.tryRun(id, (cpu) => this.look(cpu), this.refusals);
     }
     return this.left.size === 0;
   }

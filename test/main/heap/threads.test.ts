@@ -3,7 +3,15 @@ import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { attachHeap, createHeap, type Heap, HeapDeadError, type HeapDescriptor } from "../../../src/main/heap/index.ts";
+import {
+  attachHeap,
+  closeHeap,
+  createHeap,
+  type Heap,
+  HeapDeadError,
+  type HeapDescriptor,
+} from "../../../src/main/heap/index.ts";
+import { Barrier } from "../../../src/main/heap/waits.ts";
 import { Calls } from "../../../src/main/heap/calls.ts";
 import { CLASS_BY_GRANULES, Classes } from "../../../src/main/heap/classes.ts";
 import { GRANULE, HeapGlobals, HeapMap, HeapSlot } from "../../../src/main/heap/layout.ts";
@@ -244,6 +252,48 @@ describe("never a hang", () => {
     const calls = new Calls(descriptor.buffer, new HeapMap(descriptor), REAPER_TOKEN, 1000);
     calls.stopped(() => Atomics.wait(words, 1, 0, 2500));
     expect(await thread.ended).toBe("");
+  });
+  describe("a barrier", () => {
+    test("ends with the heap", async () => {
+      attachHeap(descriptor).readLock();
+      heap.retire(heap.alloc(64));
+      const pending = heap.barrierAsync();
+      closeHeap(descriptor);
+      expect(() => heap.alloc(100_000)).toThrow("it was closed"); // This call keeps its slot.
+      await expect(pending).rejects.toThrow("it was closed");
+      for (let i = 0; i < 4; i++) expect(() => heap.barrier()).toThrow("it was closed"); // Nor does it matter how many do.
+      await expect(heap.barrierAsync()).rejects.toThrow("it was closed");
+    });
+    test("ends when a thread dies inside a call", async () => {
+      takeZoneLock();
+      const victim = new Thread("allocate", 1, 0, Infinity);
+      const all = new Int32Array(descriptor.buffer);
+      await until(() => victim.slot >= 0 && Atomics.load(all, ownerIndex(victim.slot)) !== 0);
+      const over = expect(heap.barrierAsync()).rejects.toThrow("died inside a call");
+      await delay(50);
+      await victim.worker.terminate();
+      await over;
+    });
+    test.each(["blocks", "awaits"])("that %s ends when a call does not", async (way) => {
+      heap = attachHeap(descriptor, { lockTimeoutMs: 200, stallTimeoutMs: 5000, onStall: () => undefined });
+      Atomics.store(new Int32Array(descriptor.buffer), ownerIndex(2), 1); // As if slot 0's thread were in a call there.
+      const message = "thread 0 (slot 0) has been inside a call for 200 ms";
+      if (way === "blocks") expect(() => heap.barrier()).toThrow(message);
+      else await expect(heap.barrierAsync()).rejects.toThrow(message);
+    });
+    test("does not mind that somebody is inside at each look, in another call each time", () => {
+      const map = new HeapMap(descriptor);
+      const calls = new Calls(descriptor.buffer, map, REAPER_TOKEN, 200);
+      const barrier = new Barrier(calls, new Classes(calls.cpus[0], map, false));
+      const all = new Int32Array(descriptor.buffer);
+      for (let looks = 0; looks < 60; looks++) {
+        Atomics.store(all, ownerIndex(2), 1); // No mark: the call that was refused before is over.
+        expect(barrier.advance()).toBe(false);
+        Atomics.wait(words, 1, 0, 10);
+      }
+      Atomics.store(all, ownerIndex(2), 0);
+      expect(barrier.advance()).toBe(true);
+    });
   });
   test("nor many short waits that are longer together", async () => {
     heap = attachHeap(descriptor, { lockTimeoutMs: 500 });
