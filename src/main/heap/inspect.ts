@@ -1,5 +1,5 @@
 /** What is in a heap: statistics, leaks by call site, and a check of every structure. */
-import { PAGE_SHIFT, PAGE_SIZE } from "../../shared/base/limits.ts";
+import { PAGE_SIZE } from "../../shared/base/limits.ts";
 import type { Cpu } from "../../shared/cpu/cpu.ts";
 import { CB } from "../../shared/layout/callbacks.ts";
 import { Globals } from "../../shared/layout/globals.ts";
@@ -7,6 +7,7 @@ import { Page, PGTY_large_kmalloc, PGTY_slab } from "../../shared/layout/page.ts
 import { RcuData, RcuSegcblist, RcuState } from "../../shared/layout/rcu.ts";
 import { SlabSheaf, SlubPercpuSheaves } from "../../shared/layout/slab.ts";
 import { RcuHead } from "../../shared/layout/types.ts";
+import { VmapArea } from "../../shared/layout/vmalloc.ts";
 import { check_page_allocator } from "../../shared/linux/mm/page_alloc/check.ts";
 import { nr_free_pages } from "../../shared/linux/mm/page_alloc/page_alloc.ts";
 import { page_address, pfn_to_page } from "../../shared/linux/mm/page_alloc/zone.ts";
@@ -20,7 +21,6 @@ import { type Attachment, isLive } from "./attachment.ts";
 import { HeapUsageError } from "./errors.ts";
 import { GRANULE_SHIFT, HeapSlot, LARGE } from "./layout.ts";
 import { magazine_objects } from "./magazines.ts";
-import { usableBytes } from "./objects.ts";
 import { READER_INSIDE } from "./readers.ts";
 
 const { rcu_state: RCU_STATE } = Globals.offset;
@@ -31,6 +31,7 @@ const { head: CB_HEAD } = RcuSegcblist.offset;
 const { next: CB_NEXT, func: CB_FUNC } = RcuHead.offset;
 const { rcu_head: SHEAF_HEAD, size: SHEAF_SIZE } = SlabSheaf.offset;
 const { rcu_free: RCU_FREE } = SlubPercpuSheaves.offset;
+const { va_start: VA_START, va_end: VA_END } = VmapArea.offset;
 const { thread: THREAD, reader: READER } = HeapSlot.offset;
 
 export interface HeapStats {
@@ -59,9 +60,9 @@ export function heapStats(at: Attachment): HeapStats {
   const cpu = calls.cpus[at.slot];
   let objects = 0;
   let objectBytes = 0;
-  for (const { object } of liveObjects(at)) {
+  for (const { bytes } of liveObjects(at)) {
     objects++;
-    objectBytes += usableBytes(at, "stats", object);
+    objectBytes += bytes;
   }
   let retired = 0;
   const threads: { slot: number; thread: number; reading: boolean }[] = [];
@@ -104,11 +105,11 @@ export function heapLeaks(at: Attachment): HeapLeak[] {
   const { sites } = at;
   if (sites === undefined) throw new HeapUsageError("leaks(): only of a heap that was created with debug: true");
   const bySite = new Map<string, { site: string; objects: number; bytes: number }>();
-  for (const { object } of liveObjects(at)) {
+  for (const { object, bytes } of liveObjects(at)) {
     const site = sites.of(object);
     const leak = bySite.get(site) ?? { site, objects: 0, bytes: 0 };
     leak.objects++;
-    leak.bytes += usableBytes(at, "leaks", object);
+    leak.bytes += bytes;
     bySite.set(site, leak);
   }
   return [...bySite.values()].toSorted((a, b) => b.bytes - a.bytes);
@@ -158,23 +159,39 @@ function problemOfObject(
   return undefined;
 }
 
-/** What is allocated. Race: while others allocate and free, it is what was found in passing. */
-function* liveObjects({ calls, map, slot, tags }: Attachment): Generator<{ object: number; tag: number }> {
-  const cpu = calls.cpus[slot];
-  const { machine } = map;
+interface LiveObject {
+  readonly object: number;
+  readonly tag: number;
+  /** That its user may use. */
+  readonly bytes: number;
+}
+/**
+ * What is allocated. Race: while others allocate and free, it is what was found in passing. So each tag is read once, and
+ * nobody is asked about an object by its address: it may be gone.
+ */
+function* liveObjects(at: Attachment): Generator<LiveObject> {
+  const cpu = at.calls.cpus[at.slot];
+  const { machine } = at.map;
   for (let pfn = 0; pfn < machine.nrPages; pfn++) {
     const page = pfn_to_page(cpu, pfn);
     const type = cpu.mem.peek(page, TYPE);
     const start = page_address(cpu, page);
-    if (type === PGTY_large_kmalloc) yield* liveIn(tags, start, start + 1);
-    else if (type === PGTY_slab) yield* liveIn(tags, start, start + (PAGE_SIZE << cpu.mem.peek(page, ORDER)));
+    const bytes = PAGE_SIZE << cpu.mem.peek(page, ORDER);
+    if (type === PGTY_large_kmalloc) yield* liveIn(at, start, start + 1, bytes);
+    else if (type === PGTY_slab) yield* liveIn(at, start, start + bytes, bytes);
   }
-  for (let start = machine.vmalloc; start < machine.vmallocEnd; start += 1 << PAGE_SHIFT) {
-    yield* liveIn(tags, start, start + 1);
+  for (let i = 0; i < machine.nrVmallocPages; i++) {
+    const area = (machine.vmapAreas + i * VmapArea.size) as Ptr<"vmap_area">;
+    const start = cpu.mem.peek(area, VA_START);
+    const bytes = cpu.mem.peek(area, VA_END) - PAGE_SIZE - start; // Without the guard page.
+    if (start !== 0 && bytes > 0) yield* liveIn(at, start, start + 1, bytes);
   }
 }
-function* liveIn(tags: Uint8Array, start: number, end: number): Generator<{ object: number; tag: number }> {
+/** @param blockBytes  of an object that is a whole block */
+function* liveIn({ tags, classes }: Attachment, start: number, end: number, blockBytes: number): Generator<LiveObject> {
   for (let i = start >> GRANULE_SHIFT; i << GRANULE_SHIFT < end; i++) {
-    if (isLive(tags[i])) yield { object: i << GRANULE_SHIFT, tag: tags[i] };
+    const tag = tags[i];
+    if (!isLive(tag)) continue;
+    yield { object: i << GRANULE_SHIFT, tag, bytes: tag === LARGE ? blockBytes : classes.get(tag).bytes };
   }
 }

@@ -109,6 +109,15 @@ const programs = {
   allocate: (heap: Heap): void => {
     heap.alloc(100_000);
   },
+  /** Allocates and frees, small ones and large ones, until it is told to go. */
+  churn: (heap: Heap, { words }: ThreadData): void => {
+    while (Atomics.load(words, GO) === 0) {
+      const objects = Array.from({ length: 300 }, (_, i) =>
+        heap.alloc(i % 5 === 0 ? 9000 : i % 99 === 0 ? 100_000 : 64),
+      );
+      for (const object of objects) heap.free(object);
+    }
+  },
   /** Checks the whole heap, again and again, until it is told to go. */
   check: (heap: Heap, { words }: ThreadData): void => {
     while (Atomics.load(words, GO) === 0) heap.check();

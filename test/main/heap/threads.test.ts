@@ -314,6 +314,24 @@ describe("never a hang", () => {
   });
 });
 
+test.each([false, true])("stats and leaks bear that others free what they count, debug: %s", async (debug) => {
+  newHeap(2, debug);
+  const thread = new Thread("churn");
+  await thread.attached();
+  let most = 0;
+  for (const end = performance.now() + 2000; performance.now() < end;) {
+    const { objects, objectBytes } = heap.stats();
+    most = Math.max(most, objects);
+    expect(objectBytes).toBeLessThan(descriptor.bytes);
+    if (debug) expect(heap.leaks().every(({ site }) => site.includes("thread.ts"))).toBe(true);
+  }
+  expect(most).toBeGreaterThan(0);
+  go();
+  expect(await thread.ended).toBe("");
+  await heap.barrierAsync();
+  expect(heap.stats()).toMatchObject({ objects: 0, objectBytes: 0 });
+});
+
 test("leaks are reported by call site, also those of threads that are gone", async () => {
   newHeap(2, true);
   const thread = new Thread("leak");
