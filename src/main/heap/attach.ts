@@ -2,6 +2,7 @@
 import { threadId } from "node:worker_threads";
 import { PerCpu } from "../../shared/layout/percpu.ts";
 import { embedded } from "../../shared/mem/struct.ts";
+import { note_ancestors } from "./ancestry.ts";
 import { bindHeap } from "./callbacks.ts";
 import { Calls } from "./calls.ts";
 import { Classes } from "./classes.ts";
@@ -49,6 +50,7 @@ export function attachHeap(descriptor: HeapDescriptor, options: AttachOptions = 
   }
   const classes = new Classes(calls.cpus[slot], map, debug);
   const tags = new Uint8Array(buffer, map.tags, bytes >> GRANULE_SHIFT);
+  note_ancestors(calls.mem, map.slot(slot));
   const pending = embedded(map.machine.section(slot), PENDING);
   const magazines = openMagazines(calls.mem.words, tags, classes.limits, map.magazine(slot, 0) >> 2, pending >> 2);
   const sites = debug ? new CallSites(calls) : undefined;

@@ -36,6 +36,8 @@ export const FIRST_CACHE_CLASS = 16;
 export const MAGAZINE_SLOTS = 127;
 export const Magazine = struct("heap_magazine", { count: ulong, objects: array(ptr("object"), MAGAZINE_SLOTS) });
 
+/** How deep workers of workers may be for the reaper to know of all. */
+export const MAX_ANCESTORS = 7;
 export const HeapSlot = struct(
   "heap_slot",
   {
@@ -49,6 +51,8 @@ export const HeapSlot = struct(
     reader_snap: u32,
     /** Number of the thread that is attached + 1; 0: the slot is free. */
     thread: aligned(CACHE_LINE, atomic32),
+    /** Numbers of the workers that this thread is a worker of, outermost first (ancestry.ts); then 0. */
+    ancestors: array(atomic32, MAX_ANCESTORS),
   },
   { align: CACHE_LINE },
 );

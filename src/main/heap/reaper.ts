@@ -1,12 +1,14 @@
 /**
  * The reaper: frees the slots of threads that have died. Whoever creates a worker learns of its end, so each thread that
- * has made a heap or is attached to one watches the workers that it creates from then on.
+ * has made a heap or is attached to one watches the workers that it creates from then on. With a worker die its own
+ * workers, and who watched them: they are reaped together.
  *
  * A thread that died between two calls leaves whole structures: its magazines are emptied, its CPU's sheaves given back,
  * its read section ends; its RCU callbacks stay with the CPU, which anybody drives on. One that died inside a call, on
  * whichever slot, may have left a lock or half a list: the heap dies with it.
  */
 import type { Worker } from "node:worker_threads";
+import { dies_with, forget_ancestors, handDownAncestry } from "./ancestry.ts";
 import { Calls } from "./calls.ts";
 import { Classes } from "./classes.ts";
 import type { HeapDescriptor } from "./descriptor.ts";
@@ -29,7 +31,10 @@ let watching = false;
 
 /** From now on slots of this heap are freed when their threads die, if this thread has created their workers. */
 export function watch(descriptor: HeapDescriptor): void {
-  if (!watching) process.on("worker", watchWorker);
+  if (!watching) {
+    process.on("worker", watchWorker);
+    handDownAncestry();
+  }
   watching = true;
   for (const ref of heaps) if (ref.deref() === undefined) heaps.delete(ref);
   heaps.add(new WeakRef(descriptor));
@@ -63,23 +68,27 @@ export function watchWorker(worker: Worker): void {
   });
 }
 
-/** The thread is dead: frees the slots that it had. */
+/** The thread is dead, and with it its workers: frees the slots that they had. */
 function reapThread(descriptor: HeapDescriptor, threadId: number): void {
   const map = new HeapMap(descriptor);
   const calls = new Calls(descriptor.buffer, map, REAPER_TOKEN, LOCK_TIMEOUT_MS);
   const { mem } = calls;
-  for (let slot = 0; slot < map.slots; slot++) {
-    if (mem.read_once(map.slot(slot), THREAD) !== threadId + 1) continue;
-    if (!isAlive(mem, map)) return;
-    if (diedInside(calls, slot)) {
-      kill(mem, map, `thread ${threadId} (slot ${slot}) died inside a call`);
-      return;
-    }
-    try {
-      giveUpSlot(calls, new Classes(calls.cpus[slot], map, descriptor.debug), slot);
-    } catch (error) {
-      if (!(error instanceof HeapDeadError)) throw error; // Who uses the heap will hear of it.
-    }
+  const dead: number[] = [];
+  for (let id = 0; id < map.slots; id++) {
+    const slot = map.slot(id);
+    if (mem.read_once(slot, THREAD) === threadId + 1 || dies_with(mem, slot, threadId)) dead.push(id);
+  }
+  if (!isAlive(mem, map)) return;
+  // All of them first: one may have died inside a call on the slot of another, which nobody can enter then.
+  for (const id of dead) {
+    if (!diedInside(calls, id)) continue;
+    kill(mem, map, `thread ${mem.read_once(map.slot(id), THREAD) - 1} (slot ${id}) died inside a call`);
+    return;
+  }
+  try {
+    for (const id of dead) giveUpSlot(calls, new Classes(calls.cpus[id], map, descriptor.debug), id);
+  } catch (error) {
+    if (!(error instanceof HeapDeadError)) throw error; // Who uses the heap will hear of it.
   }
 }
 /** Does the thread of this slot still have an owner word, its own or another's? */
@@ -99,6 +108,7 @@ export function giveUpSlot(calls: Calls, classes: Classes, id: number): void {
     flushMagazines(cpu, map, classes, id);
     flushSheaves(cpu, classes);
   });
+  forget_ancestors(mem, slot);
   mem.write_once(slot, THREAD, 0);
   bump(mem, map);
 }
