@@ -19,8 +19,8 @@ export function handDownAncestry(): void {
 }
 /** What this thread was told, without itself: it may have handed down already. */
 function ancestors(): number[] {
-  const told: unknown = getEnvironmentData(KEY);
-  return Array.isArray(told) ? told.filter((id) => typeof id === "number" && id !== threadId) : [];
+  const told = getEnvironmentData(KEY) as readonly number[] | undefined;
+  return (told ?? []).filter((id) => id !== threadId);
 }
 
 /** Notes in the slot, which this thread has claimed, with whom it dies. */
