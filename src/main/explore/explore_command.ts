@@ -28,6 +28,7 @@ printed with a token that \`sheaf replay\` takes.`,
         onScenario: (name) => reporter.scenario(name),
         onProgress: (state) => reporter.searching(state),
         onReport: (report) => reporter.report(report),
+        onNotRun: (notRun) => reporter.notRun(notRun),
       });
       if (isJson) output.out(jsonReport(config, result));
       else reporter.end(result);

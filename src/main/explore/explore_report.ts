@@ -5,7 +5,7 @@ import type { Output } from "../command.ts";
 import type { CoverageCounts } from "./coverage_counts.ts";
 import { coverageJson, coverageTable, neverReached } from "./coverage_report.ts";
 import { describeParameters, type ExploreConfig } from "./explore_config.ts";
-import type { ExploreResult, ScenarioReport, Verdict, Within } from "./explore_run.ts";
+import type { ExploreResult, NotRun, ScenarioReport, Verdict, Within } from "./explore_run.ts";
 import { describeFinding, jsonFinding } from "./finding.ts";
 import { grouped, perSecond, Progress } from "./progress.ts";
 import type { SearchState } from "./search.ts";
@@ -46,6 +46,11 @@ export class ExploreReporter {
     this.progress.clear();
     if (!this.isQuiet) this.output.out(`${report.name.padEnd(this.nameWidth)}  ${describeReport(report)}`);
     for (const line of describeFailure(report)) this.output.out(line);
+  }
+  /** Also if quiet: what is missing in the verdict is no detail. */
+  notRun({ name, reason }: NotRun): void {
+    this.progress.clear();
+    this.output.out(`${name}: not run: ${reason}`);
   }
   end(result: ExploreResult): void {
     const { verdict, coverage } = result;
@@ -132,7 +137,7 @@ function describeCoverage(coverage: CoverageCounts): string {
 
 /** The object that `--json` prints. Its keys are an interface: add to them, change none. */
 export function jsonReport(config: ExploreConfig, result: ExploreResult): string {
-  const { verdict, reports, elapsedMs, isInterrupted, coverage } = result;
+  const { verdict, reports, notRun, elapsedMs, isInterrupted, coverage } = result;
   const unlessEndless = (n: number): number | null => (n === Infinity ? null : n);
   return JSON.stringify({
     verdict,
@@ -164,5 +169,6 @@ export function jsonReport(config: ExploreConfig, result: ExploreResult): string
       ended_by: report.end,
       failure: report.finding === undefined ? (report.failure ?? null) : jsonFinding(report.finding),
     })),
+    not_run: notRun,
   });
 }

@@ -1,5 +1,7 @@
 /** One run of `sheaf explore`: searches the scenarios one after the other, and reaches a verdict. */
+import { setImmediate } from "node:timers/promises";
 import { POINT_NAMES } from "../../shared/layout/points.ts";
+import { UsageError } from "../errors.ts";
 import { type CatalogueEntry, findScenarios } from "./catalogue.ts";
 import type { ExploreConfig } from "./explore_config.ts";
 import { CoverageCounts } from "./coverage_counts.ts";
@@ -38,9 +40,16 @@ export interface ScenarioReport extends SearchResult {
   /** The failure, once it has been confirmed. */
   readonly finding: Finding | undefined;
 }
+/** A scenario that cannot be run as it is asked for, among others that can. */
+export interface NotRun {
+  readonly name: string;
+  readonly reason: string;
+}
 export interface ExploreResult {
+  /** Of those that ran. */
   readonly verdict: Verdict;
   readonly reports: readonly ScenarioReport[];
+  readonly notRun: readonly NotRun[];
   /** Of all scenarios together. */
   readonly coverage: CoverageCounts;
   readonly elapsedMs: number;
@@ -55,27 +64,40 @@ export interface ExploreHooks {
   readonly onScenario: (name: string) => void;
   readonly onProgress: (state: SearchState) => void;
   readonly onReport: (report: ScenarioReport) => void;
+  readonly onNotRun: (notRun: NotRun) => void;
 }
 
-/** @throws UsageError  a scenario that is not there or cannot be run */
+/** @throws UsageError  a scenario that is not there, or none that can be run */
 export async function runExplore(config: ExploreConfig, hooks: ExploreHooks): Promise<ExploreResult> {
   const entries = await findScenarios(config.scenarios);
   hooks.onStart(entries.map(({ name }) => name));
   const startMs = performance.now();
   const reports: ScenarioReport[] = [];
+  const notRun: NotRun[] = [];
   for (const [i, entry] of entries.entries()) {
+    await setImmediate(); // A share may be too small for a turn of the event loop inside: Ctrl-C would wait for all.
     if (hooks.signal.aborted) break;
     hooks.onScenario(entry.name);
     const leftMs = startMs + config.durationMs - performance.now();
-    const report = await explore(entry, config, leftMs / (entries.length - i), hooks); // What one leaves, others get.
-    hooks.onReport(report);
-    reports.push(report);
+    const shareMs = leftMs / (entries.length - i); // What one leaves, others get.
+    try {
+      const report = await explore(entry, config, shareMs, hooks);
+      hooks.onReport(report);
+      reports.push(report);
+    } catch (error) {
+      // What others have shown must not get lost because one of them does not fit the options.
+      const isLast = i === entries.length - 1;
+      if (!(error instanceof UsageError) || (isLast && reports.length === 0)) throw error;
+      notRun.push({ name: entry.name, reason: error.message.replace(`scenario ${entry.scenario.name}: `, "") });
+      hooks.onNotRun(notRun[notRun.length - 1]);
+    }
   }
   const coverage = new CoverageCounts();
   for (const report of reports) coverage.merge(report.coverage);
   return {
     verdict: overall(reports),
     reports,
+    notRun,
     coverage,
     elapsedMs: performance.now() - startMs,
     isInterrupted: hooks.signal.aborted,

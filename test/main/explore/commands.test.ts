@@ -78,6 +78,43 @@ describe("explore", () => {
     expect(code).toBe(1);
     expect(out.filter((line) => / schedules \(/.test(line))).toHaveLength(2);
   });
+  test("one that cannot be run among others: it says so, and the others decide", async () => {
+    const line = `explore ${FILE}#lost-update rt-nolock-alloc ${FILE}#atomic-counter --variant rfc --seed 1 --schedules 500`;
+    const reason = "the RFC variant of kfree_rcu_nolock() refused PREEMPT_RT";
+    const { code, out, err } = await sheaf(line);
+    expect({ code, err }).toEqual({ code: 1, err: [] });
+    expect(out).toContain(`rt-nolock-alloc: not run: ${reason}`);
+    expect(out.filter((text) => / schedules \(/.test(text))).toHaveLength(2);
+    expect(out.at(-1)).toContain("End of search: FAILURE");
+    const json = await sheaf(`${line} --json`);
+    expect({ code: json.code, err: json.err }).toEqual({ code: 1, err: [] });
+    expect(JSON.parse(json.out.join())).toMatchObject({
+      verdict: "FAILURE",
+      scenarios: [{ verdict: "FAILURE" }, { verdict: "SUCCESS" }],
+      not_run: [{ name: "rt-nolock-alloc", reason }],
+    });
+  });
+  test("none that can be run: 2", async () => {
+    const { code, err } = await sheaf(
+      "explore rt-nolock-alloc rt-kfree-rcu-under-pi_lock --variant rfc --schedules 20 --seed 1",
+    );
+    expect(code).toBe(2);
+    expect(err).toEqual([expect.stringMatching(/^sheaf: scenario rt-\S+: the RFC variant .* refused PREEMPT_RT$/)]);
+  });
+  test("Ctrl-C among scenarios with a small share of the time ends it before the next one", async () => {
+    const out: string[] = [];
+    const press = (line: string): void => {
+      if (out.push(line) === 2) setImmediate(() => process.emit("SIGINT")); // As a signal comes: by the event loop.
+    };
+    const words = Array.from({ length: 3 }, (_, i) => `${FILE}#${["atomic-counter", "moody", "lost-update"][i]}`).join(
+      " ",
+    );
+    const { code } = await sheaf(`explore ${words} --strategy pct --duration 30ms --seed 1`, { out: press });
+    expect({ code, reports: out.filter((text) => / schedules \(/.test(text)).length }).toEqual({
+      code: 130,
+      reports: 1,
+    });
+  });
   test("--quiet prints failures and the last line", async () => {
     const { code, out } = await sheaf(`explore ${FILE}#atomic-counter --schedules 500 --seed 1 --quiet`);
     expect({ code, lines: out.length }).toEqual({ code: 0, lines: 1 });
