@@ -67,11 +67,12 @@ function describeReport(report: ScenarioReport): string {
   const rate = perSecond(schedules, elapsedMs);
   return `${grouped(schedules)} schedules (${rate}), ${grouped(steps)} steps: ${describeBound(report)}`;
 }
-function describeBound({ exhausted, progress, end, verdict, within }: ScenarioReport): string {
+function describeBound({ exhausted, progress, end, verdict, hasSearched, within }: ScenarioReport): string {
+  const few = hasSearched ? "the schedules are used up" : "only the random walk that learns has run: more --schedules";
   const outcomes = {
     failure: verdict === "FAILURE" ? "FAILURE" : "seen, as expected",
     exhausted: "clean",
-    schedules: "clean",
+    schedules: verdict === "SUCCESS" ? "clean" : `clean so far, ${few}`,
     stable: "clean, and nothing new any more",
     time: verdict === "SUCCESS" ? "clean" : "clean so far, the time is up",
     interrupted: "clean so far, interrupted",

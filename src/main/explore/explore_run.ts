@@ -149,12 +149,14 @@ function overridesFor({ model }: CatalogueEntry, { overrides }: ExploreConfig): 
 
 /** SUCCESS: it was searched as far as was asked for, and nothing is wrong. */
 function verdictOf(happens: boolean, preemptions: number, strategy: Strategy, result: SearchResult): Verdict {
-  const { end, hasLearned } = result;
+  const { end, hasLearned, hasSearched } = result;
   if (end === "failure") return happens ? "SUCCESS" : "FAILURE";
-  const hasEnded = end === "exhausted" || end === "schedules" || end === "stable";
-  // A strategy that tries everything has a bound to reach; one that draws at random has the time.
-  const hasUsedTime = end === "time" && hasLearned && !isExhaustive(strategy);
-  return hasEnded || hasUsedTime || exhaustedBound(strategy) >= preemptions ? "SUCCESS" : "INCONCLUSIVE";
+  const hasEnded = end === "exhausted" || end === "stable";
+  // A strategy that tries everything has a bound to reach; one that draws at random has the time, or so many schedules.
+  const hasUsedAll = (end === "time" && hasLearned) || (end === "schedules" && hasSearched);
+  return hasEnded || (hasUsedAll && !isExhaustive(strategy)) || exhaustedBound(strategy) >= preemptions
+    ? "SUCCESS"
+    : "INCONCLUSIVE";
 }
 function overall(reports: readonly ScenarioReport[]): Verdict {
   const verdicts = reports.map(({ verdict }) => verdict);

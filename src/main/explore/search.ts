@@ -42,6 +42,8 @@ export interface SearchResult extends SearchState {
   readonly failure: Failure | undefined;
   /** What the first executions were for was done. */
   readonly hasLearned: boolean;
+  /** The strategy itself has run: there was more to do than to learn. */
+  readonly hasSearched: boolean;
   readonly coverage: CoverageCounts;
 }
 
@@ -57,8 +59,11 @@ export async function search(
   const learning = new RandomWalk(seed, 0.1, injections, true);
   let end = await search.run(learning, Math.min(LEARNING, limits.schedules));
   const hasLearned = end === "schedules";
+  const learned = search.state.schedules;
   if (hasLearned) end = await search.run(strategy, limits.schedules - LEARNING);
-  return { ...search.state, end, failure: search.failure, hasLearned, coverage: search.coverage.counts };
+  const { state, failure, coverage } = search;
+  const hasSearched = state.schedules > learned;
+  return { ...state, end, failure, hasLearned, hasSearched, coverage: coverage.counts };
 }
 
 class Search {

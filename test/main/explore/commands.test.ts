@@ -64,6 +64,26 @@ describe("explore", () => {
     expect(out[1]).toContain("clean so far, the time is up");
     expect(out.at(-1)).toContain("End of search: INCONCLUSIVE");
   });
+  test.each([
+    ["T11 --strategy bounded --schedules 150", 4, "clean so far, the schedules are used up"],
+    ["T11 --strategy sleep-sets --schedules 150", 4, "clean so far, the schedules are used up"],
+    [
+      "T11 --strategy bounded --schedules 100",
+      4,
+      "clean so far, only the random walk that learns has run: more --schedules",
+    ],
+    [
+      "T11 --strategy pct --schedules 100",
+      4,
+      "clean so far, only the random walk that learns has run: more --schedules",
+    ],
+    ["T11 --strategy pct --schedules 101", 0, "clean"],
+    [`${FILE}#atomic-counter --strategy bounded --preemptions 0 --schedules 1000`, 0, "clean"],
+  ])("so many schedules are enough only if they reach the bound: %s", async (line, code, outcome) => {
+    const found = await sheaf(`explore ${line} --seed 1`);
+    expect(found.out[1]).toMatch(new RegExp(`(: |, )${outcome}$`));
+    expect(found.code).toBe(code);
+  });
   test("a random strategy has no bound but the time it was given", async () => {
     const { code } = await sheaf(`explore ${FILE}#atomic-counter --strategy pct --duration 300ms --seed 1`);
     expect(code).toBe(0);
