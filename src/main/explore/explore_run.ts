@@ -122,7 +122,7 @@ async function explore(
   const limits = { schedules, deadlineMs: startMs + shareMs, untilStable, watchAll: config.coverage, signal };
   const result = await search(subject.explorer, strategy, { seed, injections }, limits, onProgress);
   const elapsedMs = performance.now() - startMs;
-  const finding = result.failure === undefined ? undefined : confirmed(subject, result.failure, seed);
+  const finding = result.failure && (await confirmed(subject, result.failure, seed, signal));
   return {
     ...result,
     name: entry.name,

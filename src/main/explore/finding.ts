@@ -15,21 +15,33 @@ import { scheduleToText } from "./strategy.ts";
 import { type Subject, tokenOf } from "./subject.ts";
 import { formatToken } from "./token.ts";
 
+/** So long `explore` shrinks a failure: others want their time, too. */
+const SHRINKING_MS = 5_000;
+
 export interface Finding {
   readonly subject: Subject;
   readonly failure: Failure;
   readonly token: string;
   /** Of the search that found it. */
   readonly seed?: number;
+  /** There was no time to make it as small as it can be. */
+  readonly isCut?: boolean;
 }
 
 /** @returns undefined if the schedule does not show the failure again: something is kept outside shared memory */
-export function confirmed(subject: Subject, found: Failure, seed: number): Finding | undefined {
+export async function confirmed(
+  subject: Subject,
+  found: Failure,
+  seed: number,
+  signal: AbortSignal,
+): Promise<Finding | undefined> {
   const first = play(subject.explorer, found.schedule);
   if (failureKind(first.failure) !== failureKind(found)) return undefined;
-  const shrunk = shrink(subject, first);
+  const shrunk = await shrink(subject, first, { deadlineMs: performance.now() + SHRINKING_MS, signal });
   const finding = findingOf(shrunk.subject, shrunk.execution);
-  return finding && { ...finding, failure: { ...finding.failure, strategy: found.strategy }, seed };
+  return (
+    finding && { ...finding, failure: { ...finding.failure, strategy: found.strategy }, seed, isCut: shrunk.isCut }
+  );
 }
 /** Shows it twice again. @returns undefined if it does not */
 export function findingOf(subject: Subject, { picks }: Execution): Finding | undefined {
@@ -41,7 +53,10 @@ export function findingOf(subject: Subject, { picks }: Execution): Finding | und
 export function describeFinding(finding: Finding): readonly string[] {
   const lines = describeFailure(finding.failure, traceOf(finding), originOf(finding));
   const log = logOf(finding);
-  return log.length === 0 ? lines : [...lines, "", "What the CPUs printed:", ...log.map((line) => `  ${line}`)];
+  const printed = log.length === 0 ? [] : ["", "What the CPUs printed:", ...log.map((line) => `  ${line}`)];
+  const cut =
+    finding.isCut === true ? ["", "Shrinking was cut short: `shrink` with this token may make it smaller."] : [];
+  return [...lines, ...printed, ...cut];
 }
 /** What the CPUs have printed in the execution that was played last: by traceOf(). */
 function logOf({ subject: { explorer } }: Finding): readonly string[] {

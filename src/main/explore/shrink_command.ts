@@ -2,6 +2,7 @@
 import type { Command } from "../command.ts";
 import { UsageError } from "../errors.ts";
 import { EXIT_FAILURE, EXIT_INCONCLUSIVE } from "../exit_code.ts";
+import { listenForInterrupt } from "../interrupt.ts";
 import { JSON_OPTION } from "./options.ts";
 import { isSame } from "./replay_command.ts";
 
@@ -22,7 +23,9 @@ other decisions, then operations. Prints the new token.`,
     const { subject, execution } = reproduction;
     if (execution.failure === undefined)
       throw new UsageError("the execution of the token does not fail: nothing to shrink");
-    const shrunk = shrink(subject, execution);
+    const interrupt = listenForInterrupt();
+    const shrunk = await shrink(subject, execution, { signal: interrupt.signal });
+    interrupt.dispose();
     const finding = findingOf(shrunk.subject, shrunk.execution);
     if (finding === undefined) {
       output.err(
@@ -31,10 +34,14 @@ other decisions, then operations. Prints the new token.`,
       return EXIT_INCONCLUSIVE;
     }
     if (options.on(JSON_OPTION.name)) {
-      output.out(JSON.stringify({ ...jsonFinding(finding), runs: shrunk.runs }));
+      output.out(
+        JSON.stringify({ ...jsonFinding(finding), runs: shrunk.runs, ...(shrunk.isCut && { interrupted: true }) }),
+      );
     } else {
       const [before, after] = [execution, shrunk.execution].map(({ picks }) => picks.length);
-      output.out(`decisions: ${before} before, ${after} now; ${shrunk.runs} runs`);
+      output.out(
+        `decisions: ${before} before, ${after} now; ${shrunk.runs} runs${shrunk.isCut ? ", interrupted" : ""}`,
+      );
       for (const line of describeFinding(finding)) output.out(line);
     }
     return EXIT_FAILURE;

@@ -3,6 +3,8 @@ import { describe, expect, test } from "vitest";
 import type { Output } from "../../../src/main/command.ts";
 import { findScenarios } from "../../../src/main/explore/catalogue.ts";
 import { play } from "../../../src/main/explore/playback.ts";
+import { search } from "../../../src/main/explore/search.ts";
+import { RandomWalk } from "../../../src/main/explore/strategies/random_walk.ts";
 import { openSubject, tokenOf } from "../../../src/main/explore/subject.ts";
 import { NMI, SWITCH } from "../../../src/main/explore/strategy.ts";
 import { formatToken, type Token } from "../../../src/main/explore/token.ts";
@@ -263,6 +265,34 @@ describe("shrink", () => {
     expect({ code, err }).toEqual({ code: 1, err: [] });
     expect(out[0]).toMatch(/^decisions: 2 before, 1 now; \d+ runs$/);
     expect(await sheaf(`replay ${tokenIn(out.join("\n"))}`)).toMatchObject({ code: 1, err: [], out: out.slice(1) });
+  });
+  test("Ctrl-C ends it in order, with what there is so far", async () => {
+    const [entry] = await findScenarios([`${FILE}#livelock`]);
+    const subject = openSubject(entry, {});
+    const found = await search(
+      subject.explorer,
+      new RandomWalk(1, 0.5, 0, true),
+      { seed: 1, injections: 0 },
+      {
+        schedules: 1000,
+        deadlineMs: Infinity,
+        untilStable: false,
+        watchAll: false,
+        signal: new AbortController().signal,
+      },
+      () => undefined,
+    );
+    const token = formatToken(tokenOf(subject, play(subject.explorer, found.failure?.schedule ?? [])));
+    const before = process.listenerCount("SIGINT");
+    const press = setInterval(() => {
+      if (process.listenerCount("SIGINT") === before) return;
+      clearInterval(press); // A second one would end the process.
+      process.emit("SIGINT");
+    }, 10);
+    const { code, out } = await sheaf(`shrink ${token}`);
+    expect(code).toBe(1);
+    expect(out[0]).toMatch(/^decisions: \d+ before, \d+ now; \d+ runs, interrupted$/);
+    expect(process.listenerCount("SIGINT")).toBe(before);
   });
   test("an execution that does not fail: 2", async () => {
     const [entry] = await findScenarios([`${FILE}#lost-update`]);

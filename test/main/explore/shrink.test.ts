@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { findScenarios } from "../../../src/main/explore/catalogue.ts";
 import { type Execution, play } from "../../../src/main/explore/playback.ts";
-import { failureKind, shrink } from "../../../src/main/explore/shrink.ts";
+import { failureKind, shrink, type ShrinkLimits } from "../../../src/main/explore/shrink.ts";
 import { RandomWalk } from "../../../src/main/explore/strategies/random_walk.ts";
 import { openSubject, type Subject } from "../../../src/main/explore/subject.ts";
 
@@ -25,7 +25,7 @@ describe("a lost update among noise", () => {
     const subject = await subjectNamed("noisy-lost-update");
     const failing = failingExecution(subject, seed);
     expect(failing.picks.length).toBeGreaterThan(5);
-    const shrunk = shrink(subject, failing);
+    const shrunk = await shrink(subject, failing);
     expect(shrunk.execution.failure?.message).toBe("lost update: 1 of 2");
     expect(shrunk.execution.picks.length).toBeLessThanOrEqual(2);
     for (const { kind } of shrunk.execution.picks) expect(kind).toBe("preemption");
@@ -38,7 +38,7 @@ describe("a lost update among noise", () => {
   });
   test("leaves nothing that could go", async () => {
     const subject = await subjectNamed("noisy-lost-update");
-    const shrunk = shrink(subject, failingExecution(subject, 1));
+    const shrunk = await shrink(subject, failingExecution(subject, 1));
     const { picks } = shrunk.execution;
     for (const pick of picks) {
       const without = play(
@@ -51,10 +51,23 @@ describe("a lost update among noise", () => {
   test("takes no more executions than allowed", async () => {
     const subject = await subjectNamed("noisy-lost-update");
     const failing = failingExecution(subject, 5);
-    const { runs, execution } = shrink(subject, failing, 3);
+    const { runs, execution } = await shrink(subject, failing, { runs: 3 });
     expect(runs).toBe(3);
     expect(execution.failure).toBeDefined();
-    expect(shrink(subject, failing, 0).execution).toBe(failing);
+    expect((await shrink(subject, failing, { runs: 0 })).execution).toBe(failing);
+  });
+  test.each<[string, (controller: AbortController) => ShrinkLimits]>([
+    ["a deadline", () => ({ deadlineMs: performance.now() + 100 })],
+    ["a signal", ({ signal }) => ({ signal })],
+  ])("ends in time, with what there is: %s", async (_, limits) => {
+    const subject = await subjectNamed("livelock");
+    const failing = failingExecution(subject, 1);
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 100);
+    const { execution, isCut, runs } = await shrink(subject, failing, limits(controller));
+    expect(isCut).toBe(true);
+    expect(runs).toBeGreaterThan(0);
+    expect(failureKind(execution.failure)).toBe(failureKind(failing.failure));
   });
 });
 

@@ -39,6 +39,23 @@ export const atomicCounter = scenario({
   cpus: [[addAtomically], [addAtomically]],
   check: counted(2),
 });
+/** Waits without relax() if it is preempted in the right place: each execution that fails is a long one. */
+const waitForever = (cpu: Cpu): void => {
+  set(cpu, COUNTER, 1);
+  while (get(cpu, COUNTER) === 2) noise(cpu);
+};
+const noises = Array.from({ length: 10 }, () => noise);
+export const livelock = scenario({
+  name: "livelock",
+  kernel: BARE_KERNEL,
+  cpus: [
+    [...noises, waitForever, ...noises],
+    [...noises, (cpu): void => set(cpu, COUNTER, 2), ...noises],
+    noises,
+    noises,
+  ],
+  steps: 5_000,
+});
 
 let executions = 0;
 let moods = 0;
