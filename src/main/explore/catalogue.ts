@@ -10,6 +10,7 @@ import { UsageError } from "../errors.ts";
 import { either } from "../values.ts";
 import { type Declaration, declaration, scenarioProblem } from "./declaration.ts";
 import type { Scenario } from "./scenario.ts";
+import { firstLine } from "./user_code.ts";
 
 export const FOLDERS = ["races", "litmus"] as const;
 export type Folder = (typeof FOLDERS)[number];
@@ -106,9 +107,8 @@ async function load(file: URL): Promise<Readonly<Record<string, unknown>>> {
 }
 /** "SyntaxError: Unexpected token (line 7)" */
 function reason(error: unknown, file: URL): string {
-  if (!(error instanceof Error)) return String(error);
-  const [message] = error.message.split("\n");
+  if (!(error instanceof Error)) return firstLine(String(error));
   const place = (error.stack ?? "").split(`${basename(file.pathname)}:`).at(1);
   const line = place === undefined ? undefined : /^\d+/.exec(place)?.[0];
-  return `${error.name}: ${message}${line === undefined ? "" : ` (line ${line})`}`;
+  return `${error.name}: ${firstLine(error.message)}${line === undefined ? "" : ` (line ${line})`}`;
 }

@@ -24,6 +24,7 @@ import { KERNEL } from "./kernel.ts";
 import { MachineMemory } from "./engine/machine_memory.ts";
 import { withHistory } from "./engine/oracle_history.ts";
 import type { Recorder } from "./recorder.ts";
+import { UsageError } from "../errors.ts";
 import type { ConfigWord } from "../settings.ts";
 import {
   callbackId,
@@ -41,6 +42,7 @@ import { Bounded } from "./strategies/bounded.ts";
 import { Pct } from "./strategies/pct.ts";
 import { RandomWalk } from "./strategies/random_walk.ts";
 import { Replay } from "./strategies/replay.ts";
+import { complaintOf, refusePromise, setupFailure } from "./user_code.ts";
 import type { Schedule, Strategy } from "./strategy.ts";
 
 const G = Globals.offset;
@@ -158,7 +160,7 @@ export function limitsOf(
   };
 }
 export function programsOf(scenario: Scenario, observer: Cpu): Programs {
-  const { final, invariant, kernel = KERNEL } = scenario;
+  const { name, final, invariant, kernel = KERNEL } = scenario;
   return {
     cpus: lanePrograms(scenario),
     further: furtherOf(scenario),
@@ -171,7 +173,8 @@ export function programsOf(scenario: Scenario, observer: Cpu): Programs {
     },
     nextTimer: (cpu) => kernel.nextTimer(cpu),
     owes: (cpu) => kernel.owes?.(cpu) === true,
-    ...(invariant === undefined ? {} : { invariant: () => invariant(observer) }),
+    ...(invariant === undefined ? {} : { invariant: () => complaintOf(name, "invariant", invariant(observer)) }),
+    returned: (value) => refusePromise(name, "an operation", value),
   };
 }
 /** What a further task does when its program has ended. */
@@ -181,10 +184,10 @@ function task_ended(cpu: Cpu): void {
 /**
  * Connects every number that the scenario calls through. Several scenarios may live on one thread: the last one holds.
  */
-export function bindScenario({ nmi, irq, callbacks = [], kernel = KERNEL }: Scenario): void {
+export function bindScenario({ name, nmi, irq, callbacks = [], kernel = KERNEL }: Scenario): void {
   kernel.bind();
-  if (nmi !== undefined) bind_callback(CB_SCENARIO_NMI, nmi);
-  if (irq !== undefined) bind_callback(CB_SCENARIO_IRQ, irq);
+  if (nmi !== undefined) bind_callback(CB_SCENARIO_NMI, (cpu) => refusePromise(name, "nmi", nmi(cpu)));
+  if (irq !== undefined) bind_callback(CB_SCENARIO_IRQ, (cpu) => refusePromise(name, "irq", irq(cpu)));
   for (const [i, fn] of callbacks.entries()) bind_callback(callbackId(i), fn);
 }
 /** What is wrong if an execution has thrown this: a broken invariant, or an assertion in the scenario's own code. */
@@ -231,7 +234,7 @@ export class Explorer {
     const cpu = this.engine.cpus[0];
     this.bind();
     (scenario.kernel ?? KERNEL).boot(cpu);
-    scenario.setup?.(cpu);
+    setUp(scenario, cpu);
     arm_fault_injection(cpu);
     this.oracle?.snapshot();
     memory.takeSnapshot();
@@ -251,9 +254,10 @@ export class Explorer {
     let failure: Failure | undefined;
     try {
       const whole = engine.run(strategy, recorder);
-      const wrong = whole ? scenario.check?.(engine.cpus[0]) : undefined;
+      const wrong = whole ? complaintOf(scenario.name, "check", scenario.check?.(engine.cpus[0])) : undefined;
       if (wrong !== undefined) failure = this.failure(wrong, strategy);
     } catch (e) {
+      if (e instanceof UsageError) throw e; // Nothing was found: the scenario cannot be run.
       failure = this.failure(violation(e), strategy);
     }
     this.steps += engine.steps;
@@ -319,6 +323,16 @@ export class Explorer {
   }
 }
 
+/** @throws UsageError  it fails */
+function setUp({ name, setup }: Scenario, cpu: Cpu): void {
+  let returned: unknown;
+  try {
+    returned = setup?.(cpu);
+  } catch (error) {
+    throw setupFailure(name, error);
+  }
+  refusePromise(name, "setup", returned);
+}
 /** Writes the configuration, and the power-on state of every CPU. */
 function powerOn(scenario: Scenario, map: MachineMap, memory: BareMemory): void {
   const { globals } = map;

@@ -137,6 +137,26 @@ describe("explore", () => {
       reports: 1,
     });
   });
+  const text = "must return a string that says what is wrong, or undefined, not";
+  test.each([
+    ["setup-throws", "its setup fails: TypeError: no such table"],
+    ["setup-asserts", "its setup fails: AssertionError: Expected values to be strictly equal:"],
+    ["setup-later", "setup returned a promise: make it a function that is not async"],
+    ["check-number", `check ${text} 42`],
+    ["check-null", `check ${text} null`],
+    ["check-later", `check ${text} a promise`],
+    ["invariant-number", `invariant ${text} 42`],
+    ["operation-later", "an operation returned a promise: make it a function that is not async"],
+    ["nmi-later", "nmi returned a promise: make it a function that is not async"],
+  ])("a function that breaks the rules is refused with one line: %s", async (name, reason) => {
+    const { code, err } = await sheaf(`explore test/main/explore/unusable.ts#${name} --schedules 500 --seed 1`);
+    expect({ code, err }).toEqual({ code: 2, err: [`sheaf: scenario ${name}: ${reason}`] });
+    await new Promise((resolve) => setTimeout(resolve, 10)); // A rejection that nobody has caught would end the test.
+  });
+  test("a file that throws text: one line", async () => {
+    const { code, err } = await sheaf("explore test/main/explore/throws_text.ts");
+    expect({ code, err }).toEqual({ code: 2, err: [expect.stringMatching(/^sheaf: cannot load .*: first line$/)] });
+  });
   test("--quiet prints failures and the last line", async () => {
     const { code, out } = await sheaf(`explore ${FILE}#atomic-counter --schedules 500 --seed 1 --quiet`);
     expect({ code, lines: out.length }).toEqual({ code: 0, lines: 1 });

@@ -149,7 +149,8 @@ export class Engine extends Scheduler {
           lane.operation = this.nextOperation(lane);
           lane.begin();
         }
-        lane.operation(this.cpus[lane.id]);
+        const returned: unknown = lane.operation(this.cpus[lane.id]);
+        if (returned !== undefined) this.programs.returned?.(returned);
         if (traced.rebuilding) throw new MachineBug(lane.cpu, "divergence: an operation ended before its log");
         this.operationEnded(lane);
       }

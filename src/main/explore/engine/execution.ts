@@ -95,6 +95,8 @@ export interface Programs {
   readonly nextTimer: (cpu: Cpu) => number | undefined;
   /** Looks after each step that changed memory. @returns what is wrong. */
   readonly invariant?: () => string | undefined;
+  /** Looks at what an operation has given back, if that is anything. */
+  readonly returned?: (value: unknown) => void;
 }
 
 /** A lane in words; the main task goes by the name of its CPU. */
