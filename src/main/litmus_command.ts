@@ -1,6 +1,7 @@
 /** `sheaf litmus`: runs litmus tests and prints, as herd does, how often each outcome was observed. */
 import type { Command, Output } from "./command.ts";
-import { EXIT_FAILURE, EXIT_INCONCLUSIVE, EXIT_SUCCESS } from "./exit_code.ts";
+import { EXIT_FAILURE, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_SUCCESS } from "./exit_code.ts";
+import { listenForInterrupt } from "./interrupt.ts";
 import type { LitmusBudget, LitmusResult } from "./litmus/run.ts";
 import type { Options } from "./options.ts";
 import { parseCount, parseSeed } from "./values.ts";
@@ -29,8 +30,10 @@ schedules with at most 2 preemptions were tried; without its mechanism the same 
     const budget = parseBudget(options);
     // Loaded now: the tests bring the whole kernel along, and the help does not need it.
     const { select } = await import("./litmus/catalogue.ts");
-    const { litmusJson, litmusLine, litmusList, litmusSummary, overall } = await import("./litmus/report.ts");
-    const { runLitmus } = await import("./litmus/run.ts");
+    const { interruptedSummary, litmusJson, litmusLine, litmusList, litmusSummary, overall } =
+      await import("./litmus/report.ts");
+    const { runningLitmus } = await import("./litmus/run.ts");
+    const { inTurns } = await import("./explore/turns.ts");
     const tests = select(options.positionals);
     if (options.on("list")) {
       for (const line of litmusList(tests)) output.out(line);
@@ -38,15 +41,24 @@ schedules with at most 2 preemptions were tried; without its mechanism the same 
     }
     const json = options.on("json");
     const results: LitmusResult[] = [];
-    for (const [i, test] of tests.entries()) {
-      output.progress?.(`${i + 1}/${tests.length} ${test.scenario.name}`);
-      const result = runLitmus(test, budget);
-      results.push(result);
-      if (!json) printLine(litmusLine(result), output);
+    const interrupt = listenForInterrupt();
+    try {
+      for (const [i, test] of tests.entries()) {
+        output.progress?.(`${i + 1}/${tests.length} ${test.scenario.name}`);
+        const result = await inTurns(runningLitmus(test, budget), interrupt.signal);
+        if (result === undefined) break;
+        results.push(result);
+        if (!json) printLine(litmusLine(result), output);
+      }
+    } finally {
+      interrupt.dispose();
     }
     output.progress?.("");
-    output.out(json ? litmusJson(results) : litmusSummary(results));
-    return EXIT_CODES[overall(results)];
+    const isComplete = results.length === tests.length;
+    const summary = isComplete ? litmusSummary(results) : interruptedSummary(results, tests.length);
+    output.out(json ? litmusJson(results, tests.length) : summary);
+    const verdict = overall(results);
+    return isComplete || verdict === "failed" ? EXIT_CODES[verdict] : EXIT_INTERRUPTED;
   },
 };
 

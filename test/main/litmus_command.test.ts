@@ -6,10 +6,17 @@ import { runLitmus } from "../../src/main/litmus/run.ts";
 import T16 from "../../src/main/litmus/rcu_T16_remove.ts";
 import { parseOptions } from "../../src/main/options.ts";
 
-async function run(line: string): Promise<{ readonly code: number; readonly out: readonly string[] }> {
+async function run(
+  line: string,
+  onLine: (lines: number) => void = () => undefined,
+): Promise<{ readonly code: number; readonly out: readonly string[] }> {
   const out: string[] = [];
   const options = parseOptions(line.split(" "), litmus.options, litmus.maxPositionals);
-  const code = await litmus.run(options, { out: (text) => out.push(text), err: () => undefined, progress: undefined });
+  const code = await litmus.run(options, {
+    out: (text) => onLine(out.push(text)),
+    err: () => undefined,
+    progress: undefined,
+  });
   return { code, out };
 }
 
@@ -61,6 +68,27 @@ test("--list names tests with verdicts, and what is left out with reasons", asyn
   expect(code).toBe(0);
   expect(out.find((line) => line.startsWith("T3 "))).toContain("(r0=1 and r1=0: F, pso)");
   expect(out.find((line) => line.startsWith("T13"))).toContain("memory model");
+});
+
+describe("Ctrl-C ends it in order", () => {
+  const press = (): void => void process.emit("SIGINT");
+  const afterFirst = (lines: number): void => void (lines === 1 && setImmediate(press)); // As a signal comes.
+
+  test("between two tests: what there is, and 130", async () => {
+    const { code, out } = await run("E2 T16 T20", afterFirst);
+    expect(code).toBe(130);
+    expect(out).toEqual([expect.stringMatching(/^Observation T16 Never /), "interrupted, 1 of 3 tests"]);
+  });
+  test("a failure wins", async () => {
+    const { code, out } = await run("T10 T16 --bound 0", afterFirst);
+    expect({ code, last: out.at(-1) }).toEqual({ code: 1, last: "FAILURE: T10; interrupted, 1 of 2 tests" });
+  });
+  test("within a long test; --json says so", async () => {
+    setTimeout(press, 100);
+    const { code, out } = await run("T4 --bound 9 --schedules 100000000 --json");
+    expect(code).toBe(130);
+    expect(JSON.parse(out.join())).toEqual({ verdict: "inconclusive", interrupted: true, wanted: 1, tests: [] });
+  });
 });
 
 describe("bad input", () => {

@@ -42,6 +42,7 @@ import { Bounded } from "./strategies/bounded.ts";
 import { Pct } from "./strategies/pct.ts";
 import { RandomWalk } from "./strategies/random_walk.ts";
 import { Replay } from "./strategies/replay.ts";
+import { atOnce, type Parts } from "./turns.ts";
 import { complaintOf, refusePromise, setupFailure } from "./user_code.ts";
 import type { Schedule, Strategy } from "./strategy.ts";
 
@@ -272,16 +273,21 @@ export class Explorer {
   }
 
   /** Up to `budget` executions of one strategy. */
-  private campaign(strategy: Strategy, budget: number): Failure | undefined {
+  private *campaign(strategy: Strategy, budget: number): Parts<Failure | undefined> {
     for (let i = 0; i < budget && strategy.begin(); i++) {
       const failure = this.execute(strategy);
       if (failure !== undefined) return failure;
+      yield;
     }
     return undefined;
   }
 
   /** The whole search. */
   explore(budget: Budget = {}): Exploration {
+    return atOnce(this.exploring(budget));
+  }
+  /** The same, execution by execution. */
+  *exploring(budget: Budget = {}): Parts<Exploration> {
     const { seed = 1, random = 200, bound = -1, exhaustive = 100_000 } = budget;
     const injections = injectionsOf(this.scenario);
     let exhausted = -1;
@@ -299,12 +305,12 @@ export class Explorer {
       [new Pct(seed + 5, 4, injections), random],
     ];
     for (const [strategy, runs] of strategies) {
-      const failure = this.campaign(strategy, runs);
+      const failure = yield* this.campaign(strategy, runs);
       if (failure !== undefined) return end(failure);
     }
     for (let b = 0; b <= bound; b++) {
       const strategy = new Bounded(b, { cache: true });
-      const failure = this.campaign(strategy, exhaustive);
+      const failure = yield* this.campaign(strategy, exhaustive);
       if (failure !== undefined) return end(failure);
       if (!strategy.exhausted) {
         incomplete = true;

@@ -38,6 +38,11 @@ export function litmusSummary(results: readonly LitmusResult[]): string {
   if (verdict === "failed") return `FAILURE: ${names}`;
   return `INCONCLUSIVE: bound not exhausted: ${names}; give more --schedules or a smaller --bound`;
 }
+/** What the last line says after Ctrl-C: no "OK" for what did not run. */
+export function interruptedSummary(results: readonly LitmusResult[], tests: number): string {
+  const wrong = overall(results) === "ok" ? "" : `${litmusSummary(results)}; `;
+  return `${wrong}interrupted, ${results.length} of ${tests} tests`;
+}
 /** The worst verdict of them. */
 export function overall(results: readonly LitmusResult[]): LitmusResult["verdict"] {
   const worst = (["failed", "inconclusive"] as const).find((verdict) => results.some((r) => r.verdict === verdict));
@@ -54,10 +59,13 @@ export function litmusList(tests: readonly Litmus[]): string[] {
   return [...rows, "", "Left out:", ...LEFT_OUT.map(({ names, reason }) => `${names.join(" ")}: ${reason}`)];
 }
 
-/** Its keys are an interface: add to them, change none. */
-export function litmusJson(results: readonly LitmusResult[]): string {
+/** Its keys are an interface: add to them, change none. @param wanted  how many tests there would have been */
+export function litmusJson(results: readonly LitmusResult[], wanted: number): string {
+  const isInterrupted = results.length < wanted;
+  const verdict = overall(results);
   return JSON.stringify({
-    verdict: overall(results),
+    verdict: isInterrupted && verdict === "ok" ? "inconclusive" : verdict,
+    ...(isInterrupted && { interrupted: true, wanted }),
     tests: results.map(({ litmus, vacuity, schedule, verdict, problem, observed, others, bound, exhausted }) => ({
       name: nameOf(litmus),
       title: litmus.title,

@@ -6,6 +6,7 @@ import { Explorer } from "../explore/explore.ts";
 import type { Scenario } from "../explore/scenario.ts";
 import type { Schedule } from "../explore/strategy.ts";
 import { scheduleToText } from "../explore/strategy.ts";
+import { atOnce, type Parts } from "../explore/turns.ts";
 import type { Litmus } from "./litmus.ts";
 
 export interface LitmusBudget {
@@ -43,11 +44,16 @@ export interface LitmusResult extends Sight {
 
 /** Runs one test, and the one without its mechanism. */
 export function runLitmus(litmus: Litmus, budget: LitmusBudget = {}): LitmusResult {
+  return atOnce(runningLitmus(litmus, budget));
+}
+/** The same, execution by execution: one test may take minutes. */
+export function* runningLitmus(litmus: Litmus, budget: LitmusBudget = {}): Parts<LitmusResult> {
   const bound = budget.bound ?? litmus.bound;
-  const sight = look(litmus, litmus.scenario, { ...budget, bound });
+  const sight = yield* look(litmus, litmus.scenario, { ...budget, bound });
   const wanted = litmus.verdict === "F" && budget.vacuity !== false;
   // Where the test blocks, others run for free; without its mechanism it takes a preemption to let them in.
-  const vacuity = wanted ? look(litmus, litmus.vacuity, { ...budget, bound: bound === 0 ? 1 : bound }) : undefined;
+  const vacuityBound = bound === 0 ? 1 : bound;
+  const vacuity = wanted ? yield* look(litmus, litmus.vacuity, { ...budget, bound: vacuityBound }) : undefined;
   const problem = problemOf(litmus, sight, vacuity);
   const complete = litmus.verdict === "detector" || sight.exhausted >= bound;
   const verdict = problem !== undefined ? "failed" : complete ? "ok" : "inconclusive";
@@ -64,7 +70,7 @@ function problemOf(litmus: Litmus, sight: Sight, vacuity: Sight | undefined): st
 }
 
 /** One search. The explorer ends at a failure, so the outcome is none, unless the machine itself has to report it. */
-function look(litmus: Litmus, scenario: Scenario, budget: LitmusBudget & { readonly bound: number }): Sight {
+function* look(litmus: Litmus, scenario: Scenario, budget: LitmusBudget & { readonly bound: number }): Parts<Sight> {
   let observed = 0;
   let others = 0;
   let schedule: Schedule | undefined;
@@ -79,7 +85,7 @@ function look(litmus: Litmus, scenario: Scenario, budget: LitmusBudget & { reado
   };
   const explorer: Explorer = new Explorer({ ...scenario, check }, { model: litmus.memory ?? "sc" });
   const { seed = 1, bound, schedules = 100_000, random = litmus.random ?? 100 } = budget;
-  const { failure, exhausted } = explorer.explore({ seed, bound, random, exhaustive: schedules });
+  const { failure, exhausted } = yield* explorer.exploring({ seed, bound, random, exhaustive: schedules });
   if (failure !== undefined && isOutcome(litmus, failure.message))
     return { observed: observed + 1, others, exhausted, schedule: failure.schedule, failure: undefined };
   return {
