@@ -9,6 +9,7 @@
  * operations (the explorer runs them on one stack), or what was interrupted. The allocator's own frames are left out.
  */
 import { moduleAtLine } from "../base/joined.ts";
+import { remembered } from "../base/remembered.ts";
 
 /** Frames of a trace. */
 const MOST_FRAMES = 6;
@@ -33,9 +34,6 @@ const ALLOCATOR = "shared/linux/mm/slub/";
 type Above = (...args: never[]) => unknown;
 const sites_of = (_error: Error, sites: NodeJS.CallSite[]): NodeJS.CallSite[] => sites;
 
-const IN_WORDS = new Map<string, readonly string[]>();
-const MOST_IN_WORDS = 4096;
-
 /** Two hashes of the stack. The engine takes as long again to put it into words. @context Any. No step. */
 export function stack_key(above: Above): [number, number] {
   const limit = Error.stackTraceLimit;
@@ -56,18 +54,12 @@ export function stack_key(above: Above): [number, number] {
   return [first, second];
 }
 /**
- * stack_frames() of this stack, by its key. Why remembered here: a machine that starts anew, as explored ones do all the time,
+ * stack_frames() of this stack, by its key. Why remembered: a machine that starts anew, as explored ones do all the time,
  * has to put the same stacks into words again. What they are depends on the code alone.
  * @context Any. No step.
  */
 export function stack_in_words([first, second]: readonly [number, number], above: Above): readonly string[] {
-  const key = `${first} ${second}`;
-  const known = IN_WORDS.get(key);
-  if (known !== undefined) return known;
-  const frames = stack_frames(raw_stack(above));
-  if (IN_WORDS.size === MOST_IN_WORDS) IN_WORDS.clear();
-  IN_WORDS.set(key, frames);
-  return frames;
+  return remembered(`${first} ${second}`, () => stack_frames(raw_stack(above)));
 }
 /** The stack as the engine writes it. @context Any. No step. */
 export function raw_stack(above: Above = raw_stack, asked = ASKED): string {

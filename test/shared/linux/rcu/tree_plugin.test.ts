@@ -64,7 +64,7 @@ describe.each([
   ] as const)("%s", (_name, cpus, on) => {
     const { failure } = exploreRcu(preempted(cpus, on), { random: 60 });
     expect(failure?.message).toBeUndefined();
-    const forgotten = exploreRcu(preempted(cpus, on, PREEMPT_FORGETS_READERS), { random: 400 });
+    const forgotten = exploreRcu(preempted(cpus, on, PREEMPT_FORGETS_READERS), { random: 1200 });
     expect(forgotten.failure?.message).toMatch(/too short|spans/);
   });
 });
