@@ -16,7 +16,7 @@ export class MachineBug extends Error {
 
 /**
  * There is no memory for what must be there. While a machine boots it says that the machine is too small (src/workers);
- * later it is a bug as any.
+ * later it is a bug like any other.
  */
 export class NoMemory extends MachineBug {}
 
